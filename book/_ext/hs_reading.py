@@ -1,0 +1,159 @@
+"""Directives for readers: ``depth``, ``formula``, ``exercise`` and ``solution``.
+
+All of them are plain HTML (native ``<details>``), so the page reads without JavaScript.
+Code cells cannot stand inside a directive: MyST-NB executes them at the top level only.
+"""
+
+from typing import Any, ClassVar
+
+from docutils import nodes
+from docutils.parsers.rst import directives
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+LEVELS = {2: "Deeper", 3: "Research"}
+
+
+class hs_box(nodes.General, nodes.Element):  # noqa: N801, docutils names nodes in lower case
+    """Any HTML element: attributes ``tag`` and ``attrs``."""
+
+
+def box(tag: str, css: str, *children: nodes.Node, **attrs: str) -> hs_box:
+    """An ``hs_box`` with its class, children and further HTML attributes (``data_depth="2"``)."""
+    node = hs_box("", *children, tag=tag, classes=[css])
+    node["attrs"] = {key.replace("_", "-"): value for key, value in attrs.items()}
+    return node
+
+
+def _visit(translator: Any, node: hs_box) -> None:
+    translator.body.append(translator.starttag(node, node["tag"], "", **node["attrs"]))
+
+
+def _depart(translator: Any, node: hs_box) -> None:
+    translator.body.append(f"</{node['tag']}>\n")
+
+
+def _skip(translator: Any, node: hs_box) -> None:
+    """Other builders (text, LaTeX) print the children in place."""
+
+
+def text(tag: str, css: str, content: str, **attrs: str) -> hs_box:
+    """An ``hs_box`` around plain text, which is always escaped."""
+    return box(tag, css, nodes.Text(content), **attrs)
+
+
+class _Directive(SphinxDirective):
+    has_content = True
+    final_argument_whitespace = True
+
+    def inline(self, source: str) -> list[nodes.Node]:
+        """Parse a title that may hold emphasis or a formula."""
+        return self.parse_inline(source, lineno=self.lineno)[0]
+
+
+class Depth(_Directive):
+    """``::::{depth} 2`` with ``:title:``; a folded section for readers who want more."""
+
+    required_arguments = 1
+    option_spec: ClassVar[dict[str, Any]] = {
+        "title": directives.unchanged_required,
+        "name": directives.unchanged,
+    }
+
+    def run(self) -> list[nodes.Node]:
+        level = self.arguments[0].strip()
+        if level not in ("2", "3"):
+            raise self.error(f"depth {level!r} is unknown; write 2 (Deeper) or 3 (Research).")
+        title = self.inline(self.options.get("title", "One level down"))
+        summary = box(
+            "summary",
+            "hs-depth__summary",
+            text("span", "hs-depth__level", LEVELS[int(level)]),
+            text("span", "hs-depth__ask", "Too dense? "),
+            box("span", "hs-depth__title", *title),
+        )
+        body = box("div", "hs-depth__body", *self.parse_content_to_nodes())
+        node = box("details", "hs-depth", summary, body, data_depth=level)
+        self.add_name(node)
+        return [node]
+
+
+class Formula(_Directive):
+    """A formula in symbols, then a line ``---``, then the same in words; ``:label:`` numbers it."""
+
+    option_spec: ClassVar[dict[str, Any]] = {"label": directives.unchanged_required}
+
+    def run(self) -> list[nodes.Node]:
+        lines = list(self.content)
+        cut = next((i for i, line in enumerate(lines) if line.strip() == "---"), None)
+        if cut is None:
+            raise self.error("formula: put a line '---' between the LaTeX and the words.")
+        tex = "\n".join(lines[:cut]).strip()
+        if not tex or not "".join(lines[cut + 1 :]).strip():
+            raise self.error("formula: give the LaTeX above the line '---' and the words below it.")
+        block = nodes.math_block(tex, tex, docname=self.env.docname, number=None, nowrap=False)
+        block["no-wrap"] = False
+        self.set_source_info(block)
+        found: list[nodes.Node] = [block]
+        label = self.options.get("label")
+        if label:
+            math = self.env.domains.math_domain
+            block["label"] = label
+            math.note_equation(self.env.docname, label, location=block)
+            block["number"] = math.get_equation_number_for(label)
+            target = nodes.target("", "", ids=[nodes.make_id(f"equation-{label}")])
+            self.state.document.note_explicit_target(target)
+            found.insert(0, target)
+        words = nodes.container(classes=["hs-formula__text"])
+        self.state.nested_parse(self.content[cut + 1 :], self.content_offset + cut + 1, words)
+        return [
+            box(
+                "div",
+                "hs-formula",
+                box("div", "hs-formula__symbols", *found),
+                box("div", "hs-formula__words", words),
+            )
+        ]
+
+
+class Exercise(_Directive):
+    """``::::{exercise} Title``; the task, with a ``solution`` after it or inside it."""
+
+    optional_arguments = 1
+    option_spec: ClassVar[dict[str, Any]] = {"name": directives.unchanged}
+
+    def run(self) -> list[nodes.Node]:
+        title = self.inline(self.arguments[0]) if self.arguments else []
+        head = box(
+            "p",
+            "hs-exercise__title",
+            text("span", "hs-exercise__label", "Exercise"),
+            box("span", "hs-exercise__name", *title),
+        )
+        node = box("div", "hs-exercise", head, *self.parse_content_to_nodes())
+        self.add_name(node)
+        return [node]
+
+
+class Solution(_Directive):
+    """``::::{solution}``; folded until the reader asks for it."""
+
+    optional_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        label = self.inline(self.arguments[0]) if self.arguments else [nodes.Text("Show a solution")]
+        summary = box("summary", "hs-solution__summary", *label)
+        body = box("div", "hs-solution__body", *self.parse_content_to_nodes())
+        return [box("details", "hs-solution", summary, body)]
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    app.add_node(hs_box, html=(_visit, _depart), text=(_skip, _skip), latex=(_skip, _skip))
+    for name, directive in [
+        ("depth", Depth),
+        ("formula", Formula),
+        ("exercise", Exercise),
+        ("solution", Solution),
+    ]:
+        app.add_directive(name, directive)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

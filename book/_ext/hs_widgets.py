@@ -1,0 +1,90 @@
+"""``:::{widget} label_budget`` and the script that brings every widget on a page to life.
+
+The modules in ``transferlib/widgets`` are the only source. A page opened from disk may not import
+modules, so the build wraps each one into a classic script.
+"""
+
+import json
+from importlib import import_module
+from pathlib import Path
+from typing import Any, ClassVar
+
+from docutils import nodes
+from docutils.parsers.rst import directives
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+from transferlib import widgets
+
+ASSETS = Path(widgets.__file__).parent
+
+
+def classic(name: str, module: str) -> str:
+    """Wrap an ES module that ends in ``export default { render };`` into a classic script."""
+    body, found, rest = module.partition("export default ")
+    if not found or "import " in body.split("\n", 1)[0]:
+        raise ValueError(f"widget {name!r} must be one module with one 'export default'.")
+    return (
+        f"(window.hsWidgets ??= {{}}, (() => {{\n{body}window.hsWidgets[{json.dumps(name)}] = "
+        f"{rest.rstrip().rstrip(';')};\n}})());\n"
+    )
+
+
+def bundle() -> str:
+    """Every widget and the hydrator, as one script."""
+    modules = [path for path in sorted(ASSETS.glob("*.js")) if path.stem != "hydrate"]
+    parts = [classic(path.stem, path.read_text(encoding="utf-8")) for path in modules]
+    return "".join(parts) + (ASSETS / "hydrate.js").read_text(encoding="utf-8")
+
+
+class Widget(SphinxDirective):
+    """Draw a widget from the ``widget`` metric that a chapter saved, or say that it is missing."""
+
+    required_arguments = 1
+    option_spec: ClassVar[dict[str, Any]] = {
+        "chapter": directives.unchanged_required,
+        "key": directives.unchanged_required,
+    }
+
+    def run(self) -> list[nodes.Node]:
+        chapter = self.options.get("chapter", "")
+        path = Path(self.env.srcdir) / "_data" / "metrics" / f"{chapter}.json"
+        self.env.note_dependency(str(path))
+        state = None
+        if path.is_file():
+            metrics = json.loads(path.read_text(encoding="utf-8")).get("metrics", {})
+            state = metrics.get(self.options.get("key", "widget"))
+        if not state:
+            return self.parse_text_to_nodes(
+                f"The chart appears here once chapter `{chapter}` has been executed "
+                "with `make execute`."
+            )
+        html = import_module(f"transferlib.widgets.{self.arguments[0]}").html(state)
+        return [nodes.raw("", html, format="html")]
+
+
+def _write(app: Sphinx, config: Any) -> None:
+    """Put the bundle and the style sheets where Sphinx collects static files."""
+    folder = Path(app.doctreedir) / "hs_static"
+    folder.mkdir(parents=True, exist_ok=True)
+    files = {"hs-widgets.js": bundle()}
+    files["hs-widgets.css"] = "".join(p.read_text(encoding="utf-8") for p in ASSETS.glob("*.css"))
+    for name, content in files.items():
+        path = folder / name
+        if not path.is_file() or path.read_text(encoding="utf-8") != content:
+            path.write_text(content, encoding="utf-8")
+    config.html_static_path.append(str(folder))
+
+
+def _scripts(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
+    """Only a page with a widget loads the widget script."""
+    if "data-widget=" in context.get("body", ""):
+        app.add_css_file("hs-widgets.css", priority=700)
+        app.add_js_file("hs-widgets.js", loading_method="defer")
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    app.add_directive("widget", Widget)
+    app.connect("config-inited", _write)
+    app.connect("html-page-context", _scripts)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
