@@ -106,6 +106,8 @@ def packaged_state_dict(name: str, timm_name: str, head: bool = False) -> dict[s
     source = list(torch.load(path(name), map_location="cpu", weights_only=True).values())
     target = timm.create_model(timm_name).state_dict()
     if [t.shape for t in source] != [t.shape for t in target.values()]:
-        raise UserError(f"The packaged file of {name!r} does not fit timm's {timm_name!r}: use the pinned timm version.")
+        raise UserError(
+            f"The packaged file of {name!r} does not fit timm's {timm_name!r}: use the pinned timm version."
+        )
     named = dict(zip(target, source, strict=True))
     return named if head else {k: v for k, v in named.items() if not k.startswith("classifier.")}

@@ -22,7 +22,9 @@ def nested_subset(y: Tensor, n: int, seed: int) -> Tensor:
         raise UserError(f"A budget of n = {n} labels per class is not possible: n must be at least 1.")
     classes, counts = np.unique(labels, return_counts=True)
     if len(classes) < 2:
-        raise UserError(f"The data has {len(classes)} class only: at least two classes are needed to learn a classifier.")
+        raise UserError(
+            f"The data has {len(classes)} class only: at least two classes are needed to learn a classifier."
+        )
     if n > counts.min():
         short = classes[counts.argmin()]
         raise UserError(
