@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 
 from matplotlib.figure import Figure
 
-from transferlib import claims, figures, profiles, provenance
+from transferlib import figures, profiles, provenance
+from transferlib import claims as claiming
 from transferlib.errors import UserError
 from transferlib.intervals import Interval
 
@@ -28,7 +29,7 @@ class Run:
     device: str
     data_root: str = ""
     metrics: dict[str, Any] = field(default_factory=dict)
-    claims: list[claims.Claim] = field(default_factory=list)
+    claims: list[claiming.Claim] = field(default_factory=list)
     started: float = field(default_factory=time.time)
 
     def pick(self, *, smoke: T, cpu: T, gpu: T | None = None) -> T:
@@ -47,8 +48,8 @@ class Run:
         if isinstance(value, Interval):
             value = Interval(value.mean * scale, value.low * scale, value.high * scale, value.seeds)
             self.metrics[name] = dict(value._asdict())
-            low, high = claims.number(value.low, digits), claims.number(value.high, digits)
-            _glue(name, f"{claims.number(value.mean, digits)}{unit}")
+            low, high = claiming.number(value.low, digits), claiming.number(value.high, digits)
+            _glue(name, f"{claiming.number(value.mean, digits)}{unit}")
             _glue(f"{name}_interval", f"{low} to {high}{unit}")
         elif isinstance(value, str):
             self.metrics[name] = value
@@ -56,7 +57,7 @@ class Run:
         else:
             self.metrics[name] = value * scale
             digits = 0 if isinstance(value, int) else digits
-            _glue(name, f"{claims.number(value * scale, digits)}{unit}")
+            _glue(name, f"{claiming.number(value * scale, digits)}{unit}")
 
     def claim(
         self, id: str, statement: str, value: Interval, holds: Callable[[Interval], bool], *,  # noqa: A002
@@ -68,9 +69,9 @@ class Run:
         if any(known.id == id for known in self.claims):
             raise UserError(f"Chapter {self.chapter}: the claim {id!r} is made twice; give it another id.")
         checked = self.profile != "smoke"
-        made = claims.check_claim(id, statement, value, holds, unit=unit, where=where, checked=checked, digits=digits)
+        made = claiming.check_claim(id, statement, value, holds, unit=unit, where=where, checked=checked, digits=digits)
         self.claims.append(made)
-        return HTML(claims.html(made))
+        return HTML(claiming.html(made))
 
     def figure(self, figure: Figure, name: str, alt: str, caption: str = "") -> Any:
         """Show a figure, and keep it as ``figures/NN-name.svg`` beside the metrics."""

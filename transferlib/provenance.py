@@ -95,10 +95,18 @@ def function_key(function: FunctionType) -> str:
     Functions of a notebook are followed into the functions and constants they use.
     """
     import inspect
+    import textwrap
 
     import joblib
 
     parts: dict[str, str] = {}
+
+    def source_key(value: Any) -> str:
+        source = textwrap.dedent(inspect.getsource(value))
+        try:
+            return code_key(source)
+        except SyntaxError:  # a lambda's source is a piece of the line it stands in
+            return digest(source)
 
     def visit(name: str, value: Any) -> None:
         if name in parts:
@@ -110,7 +118,7 @@ def function_key(function: FunctionType) -> str:
         elif isinstance(value, ModuleType) or (callable(value) and module not in ("__main__", function.__module__)):
             parts[name] = module  # a library: the lock file pins it
         elif isinstance(value, FunctionType):
-            parts[name] = code_key(inspect.cleandoc(inspect.getsource(value)))
+            parts[name] = source_key(value)
             bound = dict(zip(value.__code__.co_freevars, value.__closure__ or (), strict=True))
             for inner in sorted(_names(value.__code__) | set(bound)):
                 if inner in bound:
@@ -118,7 +126,7 @@ def function_key(function: FunctionType) -> str:
                 elif inner in value.__globals__:
                     visit(inner, value.__globals__[inner])
         elif callable(value):
-            parts[name] = code_key(inspect.cleandoc(inspect.getsource(value)))
+            parts[name] = source_key(value)
         else:
             parts[name] = str(joblib.hash(value))
 

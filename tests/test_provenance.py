@@ -1,0 +1,91 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from transferlib import provenance
+from transferlib.provenance import code_key, function_key, imports
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy-like package: probes imports errors, training stands alone."""
+    for name, text in {
+        "errors.py": "class UserError(ValueError): ...\n",
+        "probes.py": "from transferlib.errors import UserError\nLAMBDA = 1\n",
+        "training.py": "STEPS = 3\n",
+    }.items():
+        (tmp_path / name).write_text(text)
+    monkeypatch.setattr(provenance, "PACKAGE", tmp_path)
+    _forget()
+    yield tmp_path
+    _forget()
+
+
+def _forget() -> None:
+    provenance._file.cache_clear()
+    provenance._module_part.cache_clear()
+
+
+def test_comments_and_layout_do_not_change_the_key() -> None:
+    assert code_key("x = 1  # one\n") == code_key("x  =  1\n\n# more\n")
+    assert code_key("x = 1") != code_key("x = 2")
+
+
+def test_the_key_follows_imports_of_imports_and_nothing_else(package: Path) -> None:
+    chapter = "from transferlib import probes\n"
+    before = code_key(chapter)
+    (package / "training.py").write_text("STEPS = 4\n")
+    _forget()
+    assert code_key(chapter) == before
+    (package / "errors.py").write_text("class UserError(RuntimeError): ...\n")
+    _forget()
+    assert code_key(chapter) != before
+
+
+def test_the_key_covers_the_table_beside_a_module(package: Path) -> None:
+    before = code_key("import transferlib.probes")
+    (package / "probes.json").write_text("{}")
+    _forget()
+    assert code_key("import transferlib.probes") != before
+
+
+def test_imports_finds_each_way_to_name_a_module() -> None:
+    source = "from transferlib import linear_probe, chapter\nimport transferlib.sweep\nfrom transferlib.claims import html\nimport os"
+    assert imports(source) == {
+        "transferlib.strategies", "transferlib.chapter", "transferlib.sweep", "transferlib.claims",
+    }  # fmt: skip
+
+
+SIZE = 3
+
+
+def _helper() -> int:
+    return SIZE
+
+
+def _uses_helper() -> list[int]:
+    return [_helper() for _ in range(2)]
+
+
+def test_function_key_sees_constants_behind_helpers(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = function_key(_uses_helper)
+    assert before == function_key(_uses_helper)
+    monkeypatch.setitem(_helper.__globals__, "SIZE", 4)
+    assert function_key(_uses_helper) != before
+
+
+def test_function_key_sees_closed_over_arrays() -> None:
+    def make(array: np.ndarray):  # type: ignore[no-untyped-def]
+        def run() -> float:
+            return float(array.sum())
+
+        return run
+
+    assert function_key(make(np.zeros(3))) != function_key(make(np.ones(3)))
+
+
+def test_facts_name_versions_and_commit() -> None:
+    facts = provenance.facts()
+    assert facts["versions"]["torch"][0].isdigit()
+    assert facts["commit"]
