@@ -26,7 +26,7 @@ $(shell rm -f $(READY))
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup execute chapters book html serve lab test lint bench clean distclean
+.PHONY: help setup execute chapters book html serve lab test lint bench lock clean distclean
 
 help: ## Show this list
 	@echo "Head Start. Settings: PROFILE=smoke|cpu|gpu DEVICE=cpu|cuda SEED=0 CHAPTER=01,05 DATA_ROOT=folder JOBS=$(CORES)"
@@ -82,6 +82,10 @@ lint: $(READY) ## Style and types
 
 bench: $(READY) ## Ours against the peers, medians and ratios of one run
 	@$(PY) -m pytest benchmarks -q --benchmark-only --benchmark-columns=median,ops,rounds
+
+lock: ## Pin the newest allowed versions again (needs uv)
+	@uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url --no-emit-find-links --all-extras pyproject.toml -o requirements.lock
+	@$(PYTHON) scripts/environment.py
 
 clean: ## Remove what was built; the environment and the caches stay
 	@rm -rf build .pytest_cache .mypy_cache .ruff_cache
