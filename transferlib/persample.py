@@ -1,0 +1,112 @@
+"""Sums over examples of a function of each example's own gradient, the base of every importance measure."""
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor, nn
+
+from transferlib.errors import UserError
+
+Losses = Callable[[Tensor, int], Iterator[Tensor]]  # (outputs (B, …), first row) → per-example losses (B,)
+Transform = Callable[[Tensor], Tensor]
+
+
+def trainable(model: nn.Module) -> dict[str, nn.Parameter]:
+    """The parameters that an optimiser would change, by name. Raises ``UserError`` when there are none."""
+    found = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    if not found:
+        raise UserError("The model has no trainable parameters: set requires_grad_(True) on what you want to measure.")
+    return found
+
+
+def per_sample_sum(
+    model: nn.Module, x: Tensor, losses: Losses, transform: Transform, batch_size: int = 128
+) -> dict[str, Tensor]:
+    """Σ_n Σ_k transform(∂ loss_k(x_n) / ∂θ), in eval mode, for a multiplicative ``transform`` (square, abs).
+
+    A linear layer's gradient for one example is the outer product g aᵀ of the gradient g at its output and its
+    input a. So Σ_n (g aᵀ)² = (g²)ᵀ (a²): one matrix product for the whole batch. Networks whose trainable
+    parameters all sit in linear layers take that path; all others are differentiated one example at a time.
+
+    Arguments: ``x`` (N, …); ``losses(outputs, start)`` yields per-example losses (B,) for rows start … start + B.
+    Returns {name: tensor shaped as the parameter}. Raises ``UserError`` for no example or no trainable parameter.
+    """
+    if len(x) == 0:
+        raise UserError("There is no example to measure on: pass at least one row of x.")
+    params, modes = trainable(model), {m: m.training for m in model.modules()}
+    model.eval()
+    try:
+        with torch.enable_grad():
+            total = _linear(model, params, x, losses, transform, batch_size)
+            return total if total is not None else _loop(model, params, x, losses, transform)
+    finally:
+        for module, mode in modes.items():  # one by one: a frozen BatchNorm inside a training model stays frozen
+            module.training = mode
+
+
+def _loop(
+    model: nn.Module, params: dict[str, nn.Parameter], x: Tensor, losses: Losses, transform: Transform
+) -> dict[str, Tensor]:
+    total = {name: torch.zeros_like(p) for name, p in params.items()}
+    for n in range(len(x)):
+        for loss in losses(model(x[n : n + 1]), n):
+            grads = torch.autograd.grad(loss.sum(), list(params.values()), retain_graph=True, allow_unused=True)
+            for name, g in zip(params, grads, strict=True):
+                if g is not None:
+                    total[name] += transform(g)
+    return total
+
+
+def _linear(
+    model: nn.Module, params: dict[str, nn.Parameter], x: Tensor, losses: Losses, transform: Transform, batch_size: int
+) -> dict[str, Tensor] | None:
+    """The fast path, or None where it does not hold: other layers, tied weights, a layer used twice, sequences."""
+    layers = {n: m for n, m in model.named_modules() if type(m) is nn.Linear}
+    owned = [f"{n}.{leaf}" if n else leaf for n, m in layers.items() for leaf, _ in m.named_parameters(recurse=False)]
+    if not set(params) <= set(owned):
+        return None
+    calls: dict[str, list[tuple[Tensor, Tensor]]] = {}
+
+    def keep(name: str) -> Callable[[nn.Module, tuple[Tensor], Tensor], None]:
+        return lambda module, args, out: calls.setdefault(name, []).append((args[0].detach(), out))
+
+    live = {n: m for n, m in layers.items() if any(p.requires_grad for p in m.parameters())}
+    hooks = [m.register_forward_hook(keep(n)) for n, m in live.items()]
+    total = {name: torch.zeros_like(p) for name, p in params.items()}
+    try:
+        for start in range(0, len(x), batch_size):
+            calls.clear()
+            out = model(x[start : start + batch_size])
+            if set(calls) != set(live) or any(c[0][0].dim() != 2 for c in calls.values()):
+                return None
+            inputs, outputs = [c[0][0] for c in calls.values()], [c[0][1] for c in calls.values()]
+            squared = [transform(a) for a in inputs]  # (B, in)
+            for k, loss in enumerate(losses(out, start)):
+                at_outputs = torch.autograd.grad(loss.sum(), outputs, retain_graph=True, allow_unused=True)
+                grads = [torch.zeros_like(o) if g is None else g for g, o in zip(at_outputs, outputs, strict=True)]
+                if start == 0 and k == 0 and not _explains(live, calls, grads, loss):
+                    return None
+                for name, a, g in zip(calls, squared, grads, strict=True):
+                    weight, bias, h = f"{name}.weight".lstrip("."), f"{name}.bias".lstrip("."), transform(g)  # (B, out)
+                    if weight in total:
+                        total[weight].addmm_(h.T, a)  # (out, B) @ (B, in)
+                    if bias in total:
+                        total[bias] += h.sum(0)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return total
+
+
+def _explains(live: dict[str, nn.Linear], calls: dict, grads: list[Tensor], loss: Tensor) -> bool:
+    """Does Σ_n g aᵀ equal autograd's gradient? No: the layer ran twice, or its weight is also used elsewhere."""
+    for (name, call), g in zip(calls.items(), grads, strict=True):
+        ours = {live[name].weight: g.T @ call[0][0], live[name].bias: g.sum(0)}  # (out, B) @ (B, in), (out,)
+        for parameter, value in ours.items():
+            if parameter is None or not parameter.requires_grad:
+                continue
+            (truth,) = torch.autograd.grad(loss.sum(), parameter, retain_graph=True, allow_unused=True)
+            truth = torch.zeros_like(value) if truth is None else truth
+            if (value - truth).norm() > 1e-3 * truth.norm() + 1e-12:
+                return False
+    return True
