@@ -2,40 +2,41 @@
 
 import json
 from functools import cache
+from html import escape
 from pathlib import Path
 from typing import Any
 
-import quickjs
 from docutils import nodes
+from py_mini_racer import JSEvalException, MiniRacer
 from sphinx.application import Sphinx
 from sphinx.util import logging
 
 VENDOR = Path(__file__).parent / "vendor"
 log = logging.getLogger(__name__)
 
+# trust only \htmlData: hs_terms marks the symbols of a formula with it.
+RENDER = """function hsRender(tex, display) { return katex.renderToString(tex, {displayMode: display,
+throwOnError: true, output: 'htmlAndMathml', strict: false, trust: (c) => c.command === '\\\\htmlData'}); } 0"""
+
 
 @cache
-def _engine() -> quickjs.Context:
+def _engine() -> MiniRacer:
     """One JavaScript engine per build, with KaTeX loaded."""
-    context = quickjs.Context()
+    engine = MiniRacer()
     # The trailing 0 keeps the engine from handing the module object back to Python.
-    context.eval((VENDOR / "katex.min.js").read_text(encoding="utf-8") + "\n;0")
-    context.eval(
-        "function hsRender(tex, display) { return JSON.stringify(katex.renderToString(tex,"
-        " {displayMode: display, throwOnError: true, output: 'htmlAndMathml'})); } 0"
-    )
-    return context
+    engine.eval((VENDOR / "katex.min.js").read_text(encoding="utf-8") + "\n;0")
+    engine.eval(RENDER)
+    return engine
 
 
 @cache
 def render(tex: str, display: bool = False) -> str:
     """Render one LaTeX formula; raises ``ValueError`` with KaTeX's own sentence when it cannot."""
     try:
-        return str(
-            json.loads(_engine().eval(f"hsRender({json.dumps(tex)}, {json.dumps(display)})"))
-        )
-    except quickjs.JSException as error:
-        raise ValueError(f"formula {tex!r}: {str(error).splitlines()[0]}") from None
+        return str(_engine().eval(f"hsRender({json.dumps(tex)}, {json.dumps(display)})"))
+    except JSEvalException as error:
+        found = str(error).partition("ParseError: ")[2].splitlines()
+        raise ValueError(f"formula {tex!r}: {found[0] if found else error}") from None
 
 
 def _safe(tex: str, display: bool, node: nodes.Node) -> str:
@@ -43,7 +44,7 @@ def _safe(tex: str, display: bool, node: nodes.Node) -> str:
         return render(tex, display)
     except ValueError as error:
         log.warning("%s", error, location=node)
-        return f"<code>{nodes.unescape(tex)}</code>"
+        return f"<code>{escape(tex)}</code>"
 
 
 def visit_inline(translator: Any, node: nodes.math) -> None:
@@ -70,13 +71,6 @@ def visit_block(translator: Any, node: nodes.math_block) -> None:
     raise nodes.SkipNode
 
 
-def _styles(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
-    """Only a page with a formula loads the formula style sheet."""
-    if 'class="katex' in context.get("body", ""):
-        app.add_css_file("vendor/katex/katex.min.css", priority=150)
-
-
 def setup(app: Sphinx) -> dict[str, bool]:
     app.add_html_math_renderer("hs_katex", (visit_inline, None), (visit_block, None))
-    app.connect("html-page-context", _styles)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -8,19 +8,21 @@ from typing import Any, ClassVar
 
 from docutils import nodes
 from docutils.parsers.rst import directives
+from hs_symbols import Symbol, book_symbols, mark, override
+from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 LEVELS = {2: "Deeper", 3: "Research"}
 
 
-class hs_box(nodes.General, nodes.Element):  # noqa: N801, docutils names nodes in lower case
-    """Any HTML element: attributes ``tag`` and ``attrs``."""
+class hs_box(nodes.General, nodes.TextElement):  # noqa: N801, docutils names nodes in lower case
+    """Any HTML element: attributes ``tag`` and ``attrs``. A text element, because it may hold links."""
 
 
 def box(tag: str, css: str, *children: nodes.Node, **attrs: str) -> hs_box:
     """An ``hs_box`` with its class, children and further HTML attributes (``data_depth="2"``)."""
-    node = hs_box("", *children, tag=tag, classes=[css])
+    node = hs_box("", "", *children, tag=tag, classes=[css])
     node["attrs"] = {key.replace("_", "-"): value for key, value in attrs.items()}
     return node
 
@@ -79,9 +81,16 @@ class Depth(_Directive):
 
 
 class Formula(_Directive):
-    """A formula in symbols, then a line ``---``, then the same in words; ``:label:`` numbers it."""
+    """A formula in symbols, then a line ``---``, then the same in words; ``:label:`` numbers it.
 
-    option_spec: ClassVar[dict[str, Any]] = {"label": directives.unchanged_required}
+    The symbols that notation.md names are explained below the formula. ``:symbols: r = reward; x = prompt``
+    gives symbols another meaning for this formula; ``r =`` leaves one out.
+    """
+
+    option_spec: ClassVar[dict[str, Any]] = {
+        "label": directives.unchanged_required,
+        "symbols": directives.unchanged_required,
+    }
 
     def run(self) -> list[nodes.Node]:
         lines = list(self.content)
@@ -91,6 +100,11 @@ class Formula(_Directive):
         tex = "\n".join(lines[:cut]).strip()
         if not tex or not "".join(lines[cut + 1 :]).strip():
             raise self.error("formula: give the LaTeX above the line '---' and the words below it.")
+        try:
+            symbols = override(book_symbols(self.env), self.options.get("symbols", ""))
+        except ValueError as error:
+            raise self.error(f"formula: {error}") from None
+        tex, used = mark(tex, symbols)
         block = nodes.math_block(tex, tex, docname=self.env.docname, number=None, nowrap=False)
         block["no-wrap"] = False
         self.set_source_info(block)
@@ -106,14 +120,27 @@ class Formula(_Directive):
             found.insert(0, target)
         words = nodes.container(classes=["hs-formula__text"])
         self.state.nested_parse(self.content[cut + 1 :], self.content_offset + cut + 1, words)
-        return [
-            box(
-                "div",
-                "hs-formula",
-                box("div", "hs-formula__symbols", *found),
-                box("div", "hs-formula__words", words),
-            )
-        ]
+        symbols_side = box("div", "hs-formula__symbols", *found)
+        if used:
+            symbols_side += self.legend(used)
+        return [box("div", "hs-formula", symbols_side, box("div", "hs-formula__words", words))]
+
+    def legend(self, used: list[Symbol]) -> nodes.Node:
+        """The symbols of the formula, each with its name and a link to its glossary entry."""
+        items = []
+        for symbol in used:
+            name = box("span", "hs-symbol__name", *self.inline(symbol.words))
+            shown = [nodes.math("", symbol.tex), name]
+            if symbol.term:
+                inner = nodes.inline("", "", *shown)
+                shown = [
+                    addnodes.pending_xref(
+                        "", inner, refdomain="std", reftype="term", reftarget=symbol.term, refexplicit=True,
+                        refdoc=self.env.docname, refwarn=True,
+                    )  # fmt: skip
+                ]
+            items.append(box("li", "hs-symbol", *shown, data_sym=symbol.key))
+        return box("ul", "hs-formula__legend", *items, aria_label="Symbols of the formula")
 
 
 class Exercise(_Directive):
@@ -124,13 +151,21 @@ class Exercise(_Directive):
 
     def run(self) -> list[nodes.Node]:
         title = self.inline(self.arguments[0]) if self.arguments else []
+        number = self.env.new_serialno("exercise") + 1
         head = box(
             "p",
             "hs-exercise__title",
-            text("span", "hs-exercise__label", "Exercise"),
+            text("span", "hs-exercise__label", f"Exercise {number}"),
             box("span", "hs-exercise__name", *title),
         )
-        node = box("div", "hs-exercise", head, *self.parse_content_to_nodes())
+        node = box(
+            "div",
+            "hs-exercise",
+            head,
+            *self.parse_content_to_nodes(),
+            data_exercise=f"{self.env.docname}#exercise-{number}",
+        )
+        node["ids"].append(f"exercise-{number}")
         self.add_name(node)
         return [node]
 

@@ -52,7 +52,7 @@ class Widget(SphinxDirective):
         self.env.note_dependency(str(path))
         state = None
         if path.is_file():
-            metrics = json.loads(path.read_text(encoding="utf-8")).get("metrics", {})
+            metrics = json.loads(path.read_text(encoding="utf-8"))["metrics"]
             state = metrics.get(self.options.get("key", "widget"))
         if not state:
             return self.parse_text_to_nodes(
@@ -76,15 +76,7 @@ def _write(app: Sphinx, config: Any) -> None:
     config.html_static_path.append(str(folder))
 
 
-def _scripts(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
-    """Only a page with a widget loads the widget script."""
-    if "data-widget=" in context.get("body", ""):
-        app.add_css_file("hs-widgets.css", priority=700)
-        app.add_js_file("hs-widgets.js", loading_method="defer")
-
-
 def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("widget", Widget)
     app.connect("config-inited", _write)
-    app.connect("html-page-context", _scripts)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,93 @@
+"""The chapters that have been executed, read from their notebooks and provenance: no Sphinx in here."""
+
+import json
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+PARTS = [
+    ("The head start", range(1, 6)),
+    ("Careful fine-tuning", range(6, 10)),
+    ("Research depth", range(10, 15)),
+    ("Practice", range(15, 100)),
+]
+ROMAN = ("I", "II", "III", "IV")
+NAMES = {
+    "01": "Head start", "02": "Why it works", "03": "Probe, fine-tune, or in between", "04": "Watch out",
+    "05": "Crossing a domain gap", "06": "LoRA", "07": "Adapters and prompts",
+    "08": "Fine-tuning without forgetting", "09": "Foundation models, zero and few labels",
+    "10": "Continual learning", "11": "Learning in the prompt", "12": "Many tasks at once",
+    "13": "Learning to learn", "14": "Preferences", "15": "Your own data",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """One executed chapter: its place in the book, its title and first sentence, and what it holds."""
+
+    number: str
+    slug: str
+    title: str
+    lead: str
+    part: str
+    exercises: tuple[str, ...] = ()
+    widgets: tuple[str, ...] = ()  # the HTML of each
+    anchors: frozenset[str] = frozenset()
+    claims: dict[str, str] = field(default_factory=dict, hash=False)  # id of the box: its HTML
+    provenance: dict[str, Any] = field(default_factory=dict, hash=False)
+
+    @property
+    def docname(self) -> str:
+        """The Sphinx name of the chapter's page."""
+        return f"chapters/{self.slug}"
+
+
+def part_of(number: str) -> str:
+    """``"Part I · The head start"`` for chapter 01."""
+    for roman, (name, numbers) in zip(ROMAN, PARTS, strict=True):
+        if int(number) in numbers:
+            return f"Part {roman} · {name}"
+    return "Further chapters"
+
+
+def _plain(markdown: str) -> str:
+    """Markdown without its marks: roles, links, emphasis."""
+    plain = re.sub(r"\{[a-z:]+\}`([^`<]*?)\s*(?:<[^>`]*>)?`", r"\1", markdown)
+    plain = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", plain)
+    return re.sub(r"[*_`]", "", plain).strip()
+
+
+def read_chapter(notebook: Path, provenance: Path) -> Chapter:
+    """Read one executed notebook and, where it was written, its provenance."""
+    number = notebook.stem[:2]
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    prose = "\n\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "markdown")
+    head = re.search(r"^# +(.+)\n+([^#:`\n].*(?:\n(?!\n).+)*)?", prose, flags=re.M)
+    title = _plain(head.group(1)) if head else NAMES.get(number, notebook.stem)
+    outputs = [
+        "".join(output.get("data", {}).get("text/html", ""))
+        for cell in cells
+        for output in cell.get("outputs", [])
+    ]
+    claims = [box for html in outputs for box in re.findall(r'<div class="hs-claim".*?</div>', html, flags=re.S)]
+    return Chapter(
+        number=number,
+        slug=notebook.stem,
+        title=re.sub(r"^\d+\W+", "", title),
+        lead=_plain(" ".join((head.group(2) or "").split())) if head else "",
+        part=part_of(number),
+        exercises=tuple(_plain(t) for t in re.findall(r"^:{3,}\{exercise\} *(.*)$", prose, flags=re.M)),
+        widgets=tuple(html for html in outputs if 'class="hs-widget"' in html),
+        anchors=frozenset(re.findall(r'\bid="([^"]+)"', "".join(outputs))),
+        claims={found.group(1): box for box in claims if (found := re.search(r'\bid="([^"]+)"', box))},
+        provenance=json.loads(provenance.read_text(encoding="utf-8")) if provenance.is_file() else {},
+    )
+
+
+def chapters(source: Path) -> list[Chapter]:
+    """Every chapter under ``source/chapters``, in order; none is an ordinary answer."""
+    return [
+        read_chapter(path, source / "_data" / "provenance" / f"{path.stem[:2]}.json")
+        for path in sorted((source / "chapters").glob("[0-9][0-9]_*.ipynb"))
+    ]

@@ -1,0 +1,359 @@
+"""Pages that write themselves: contents, provenance, claims, widgets, exercises, changes and the API.
+
+Each is a directive that reads what the chapters left behind, so a page never repeats a number by hand.
+"""
+
+import re
+from html import escape
+from pathlib import Path
+from typing import Any, ClassVar
+
+from docutils import nodes
+from docutils.parsers.rst import directives
+from hs_chapters import NAMES, PARTS, ROMAN, Chapter, chapters
+from hs_reading import box, text
+from sphinx import addnodes
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective, SphinxRole
+
+import transferlib
+
+PACKAGE = Path(transferlib.__file__).parent
+ROOMS = {
+    "reused": ("What is reused", ("backbones", "language", "weights")),
+    "data": ("What it is reused on", ("datasets", "budgets")),
+    "strategies": ("How it is reused", ("strategies", "probes", "lora", "adapters", "prompts")),
+    "forgetting": ("Keeping what was known", ("forgetting", "rehearsal", "progressive")),
+    "domains": ("Crossing a domain gap", ("alignment", "adversarial", "reweighting", "test_time")),
+    "tasks": ("Many tasks", ("multitask", "meta")),
+    "preferences": ("Preferences", ("preference",)),
+    "running": ("Running it", ("training", "sweep", "profiles")),
+    "showing": (
+        "Showing it",
+        ("chapter", "figures", "claims", "intervals", "exercises", "report", "widgets", "errors"),
+    ),
+}
+
+
+class _Page(SphinxDirective):
+    """A directive without content that reads the executed chapters."""
+
+    def chapters(self) -> list[Chapter]:
+        """The executed chapters; the page is built anew when one of their files changes."""
+        source = Path(self.env.srcdir)
+        found = chapters(source)
+        self.env.glob_toctrees.add(self.env.docname)  # Sphinx reads these again when a page appears or goes
+        for chapter in found:
+            self.env.note_dependency(str(source / f"{chapter.docname}.ipynb"))
+            self.env.note_dependency(str(source / "_data" / "provenance" / f"{chapter.number}.json"))
+        return found
+
+    def nothing(self, sentence: str) -> list[nodes.Node]:
+        return [text("p", "hs-nothing", sentence)]
+
+    def raw(self, html: str) -> nodes.raw:
+        return nodes.raw("", html, format="html")
+
+
+def link(label: str | list[nodes.Node], docname: str, anchor: str = "", css: str = "") -> nodes.Node:
+    """A link to a page, resolved by Sphinx when the page is written."""
+    inner = nodes.inline("", "", *([nodes.Text(label)] if isinstance(label, str) else label), classes=[css])
+    return addnodes.pending_xref(
+        "", inner, refdomain="", reftype="hs-page", reftarget=docname, hs_anchor=anchor, refexplicit=True
+    )
+
+
+def _resolve(app: Sphinx, env: Any, node: addnodes.pending_xref, inner: nodes.Node) -> nodes.Node | None:
+    """Turn an ``hs-page`` link into a reference."""
+    if node.get("reftype") != "hs-page":
+        return None
+    address = app.builder.get_relative_uri(node["refdoc"] if "refdoc" in node else env.docname, node["reftarget"])
+    anchor = f"#{node['hs_anchor']}" if node["hs_anchor"] else ""
+    return nodes.reference("", "", inner, internal=True, refuri=(address + anchor) or "#")
+
+
+class ChapterRole(SphinxRole):
+    """``{chapter}`06``` or ``{chapter}`the count <06#claim-params>```: a link once the chapter exists."""
+
+    def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
+        found = re.fullmatch(r"(?:(.+?)\s*<)?(\d\d)(?:#([\w-]+))?>?", self.text.strip())
+        if not found or (found.group(2) not in NAMES):
+            message = f"chapter role: {self.text!r} names no chapter; write 01 to 15, or 'label <06#claim-id>'."
+            return [], [self.inliner.reporter.error(message, line=self.lineno)]
+        label, number, anchor = found.groups()
+        self.env.glob_toctrees.add(self.env.docname)
+        chapter = next((c for c in chapters(self.env.srcdir) if c.number == number), None)
+        if chapter is None:
+            return [nodes.inline("", label or f"chapter {int(number)}, {NAMES[number]}")], []
+        anchor = anchor if anchor in chapter.anchors else ""
+        node = link(label or f"{number} {chapter.title}", chapter.docname, anchor)
+        node["refdoc"] = self.env.docname
+        return [node], []
+
+
+class Parts(_Page):
+    """The hidden tables of contents of the four parts; a part without an executed chapter is left out."""
+
+    def run(self) -> list[nodes.Node]:
+        trees, found = [], self.chapters()
+        for part in dict.fromkeys(c.part for c in found):
+            names = [c.docname for c in found if c.part == part]
+            tree = addnodes.toctree(
+                parent=self.env.docname, entries=[(None, n) for n in names], includefiles=names, maxdepth=1,
+                caption=part, rawcaption=part, glob=False, hidden=True, includehidden=False, numbered=0, titlesonly=True,
+            )  # fmt: skip
+            trees.append(nodes.compound("", tree, classes=["toctree-wrapper"]))
+        return trees
+
+
+class Contents(_Page):
+    """The parts and their executed chapters, with the first sentence of each."""
+
+    def run(self) -> list[nodes.Node]:
+        found = self.chapters()
+        if not found:
+            return self.nothing("No chapter has been executed yet: run `make execute`, then `make book`.")
+        blocks = []
+        for roman, (name, numbers) in zip(ROMAN, PARTS, strict=True):
+            items = []
+            for chapter in (c for c in found if int(c.number) in numbers):
+                target = link(chapter.title, chapter.docname, css="hs-contents__title")
+                target["refdoc"] = self.env.docname
+                items.append(
+                    box(
+                        "li",
+                        "hs-contents__item",
+                        text("span", "hs-contents__number", chapter.number, aria_hidden="true"),
+                        box("span", "hs-contents__text", target, text("span", "hs-contents__lead", chapter.lead)),
+                    )
+                )
+            if items:
+                head = box(
+                    "p",
+                    "hs-contents__part",
+                    text("span", "hs-contents__roman", f"Part {roman} "),
+                    text("span", "hs-contents__name", name),
+                )
+                blocks.append(box("div", "hs-contents__block", head, box("ol", "hs-contents__list", *items)))
+        return [box("div", "hs-contents", *blocks)]
+
+
+def duration(seconds: float) -> str:
+    """``"1 min 04 s"``."""
+    return f"{seconds:.0f} s" if seconds < 60 else f"{int(seconds // 60)} min {int(seconds % 60):02d} s"
+
+
+class Provenance(_Page):
+    """One row a chapter: seed, profile, device, commit, duration, versions."""
+
+    def run(self) -> list[nodes.Node]:
+        rows = []
+        for chapter in self.chapters():
+            facts = chapter.provenance
+            if not facts:
+                continue
+            seconds = facts.get("wall_seconds")
+            versions = ", ".join(f"{k} {v}" for k, v in sorted(facts.get("versions", {}).items()))
+            cells = [
+                facts.get("profile", "–"),
+                facts.get("seed", "–"),
+                facts.get("device", "–"),
+                "–" if seconds is None else duration(float(seconds)),
+                str(facts.get("commit") or "–")[:10],
+            ]
+            rows.append(
+                f'<tr><th scope="row"><a href="{chapter.docname}.html">{chapter.number} {escape(chapter.title)}</a>'
+                f"</th>{''.join(f'<td>{escape(str(c))}</td>' for c in cells)}</tr>"
+                f'<tr class="hs-table__more"><td colspan="6">{escape(versions)}</td></tr>'
+            )
+        if not rows:
+            return self.nothing("No chapter has been executed yet, so there is nothing to account for.")
+        heads = "".join(f'<th scope="col">{h}</th>' for h in ("Chapter", "Profile", "Seed", "Device", "Took", "Commit"))
+        return [self.raw(scrolling(f"<thead><tr>{heads}</tr></thead><tbody>{''.join(rows)}</tbody>", "Provenance"))]
+
+
+def scrolling(rows: str, label: str) -> str:
+    """A table that scrolls sideways on its own, also from the keyboard."""
+    return (
+        f'<div class="hs-scroll" role="region" tabindex="0" aria-label="{escape(label)}">'
+        f'<table class="hs-table">{rows}</table></div>'
+    )
+
+
+class Claims(_Page):
+    """Every checked claim of every chapter, each with a link to the cell that measured it."""
+
+    def run(self) -> list[nodes.Node]:
+        blocks = []
+        for chapter in self.chapters():
+            if not chapter.claims:
+                continue
+            blocks.append(f'<h3 id="claims-{chapter.number}">{chapter.number} {escape(chapter.title)}</h3>')
+            blocks += [linked(html, chapter, key) for key, html in chapter.claims.items()]
+        return [self.raw("".join(blocks))] if blocks else self.nothing("No claim has been checked yet.")
+
+
+def linked(claim: str, chapter: Chapter, key: str) -> str:
+    """A claim's box without its id, with a link to the cell that computed it."""
+    inner = re.sub(r'\s+id="[^"]*"', "", claim, count=1)
+    where = f'<a class="hs-claim__source" href="{chapter.docname}.html#{key}">measured in chapter {chapter.number}</a>'
+    return inner.removesuffix("</div>") + f'<p class="hs-claim__link">{where}</p></div>'
+
+
+class Measured(_Page):
+    """``{measured} 06 params``: the claim's box where chapter 06 measured it, nothing before that."""
+
+    required_arguments = 2
+
+    def run(self) -> list[nodes.Node]:
+        number, key = self.arguments
+        if number not in NAMES:
+            raise self.error(f"measured: chapter {number!r} is unknown; write 01 to 15.")
+        chapter = next((c for c in self.chapters() if c.number == number), None)
+        key = f"claim-{key}"
+        if chapter is None or key not in chapter.claims:
+            return []
+        return [self.raw(linked(chapter.claims[key], chapter, key))]
+
+
+class Gallery(_Page):
+    """Every widget of the book, alive, with a link to the chapter it comes from."""
+
+    def run(self) -> list[nodes.Node]:
+        out = []
+        for chapter in self.chapters():
+            for html in chapter.widgets:
+                where = f'<a href="{chapter.docname}.html">{chapter.number} {escape(chapter.title)}</a>'
+                out.append(f'<section class="hs-shelf" aria-label="{escape(chapter.title)}"><p>From {where}</p>{html}</section>')
+        return [self.raw("".join(out))] if out else self.nothing("No chapter with a widget has been executed yet.")
+
+
+class Exercises(_Page):
+    """Every exercise, with the reader's progress where JavaScript runs."""
+
+    def run(self) -> list[nodes.Node]:
+        blocks = []
+        for chapter in self.chapters():
+            if not chapter.exercises:
+                continue
+            items = "".join(
+                f'<li data-exercise="{chapter.docname}#exercise-{i}">'
+                f'<a href="{chapter.docname}.html#exercise-{i}">{escape(title or f"Exercise {i}")}</a></li>'
+                for i, title in enumerate(chapter.exercises, 1)
+            )
+            blocks.append(
+                f'<section class="hs-exercises"><h2 id="exercises-{chapter.number}">{chapter.number} '
+                f"{escape(chapter.title)}</h2><ol>{items}</ol></section>"
+            )
+        return [self.raw("".join(blocks))] if blocks else self.nothing("No chapter has been executed yet.")
+
+
+class Changelog(SphinxDirective):
+    """CHANGELOG.md of the repository, without its title."""
+
+    def run(self) -> list[nodes.Node]:
+        path = changelog(Path(self.env.app.confdir))
+        if path is None:
+            return [text("p", "hs-nothing", "No changes have been recorded yet.")]
+        self.env.note_dependency(str(path))
+        lines = path.read_text(encoding="utf-8").split("\n")
+        body = "\n".join(line for line in lines if not line.startswith("# "))
+        return self.parse_text_to_nodes(body, allow_section_headings=True)
+
+
+def changelog(start: Path) -> Path | None:
+    """CHANGELOG.md as it was staged, or the one of the repository when the pages are built where they lie."""
+    places = [start / "_data" / "CHANGELOG.md", start.resolve().parent / "CHANGELOG.md"]
+    return next((path for path in places if path.is_file()), None)
+
+
+def feed(markdown: str, base: str) -> str:
+    """CHANGELOG.md as an Atom feed: one entry a heading ``## [version] - date`` or ``## date``."""
+    entries = []
+    dates = []
+    for block in re.split(r"^## +", markdown, flags=re.M)[1:]:
+        title, _, rest = block.partition("\n")
+        date = re.search(r"\d{4}-\d\d-\d\d", title)
+        if not date:
+            continue
+        dates.append(date.group())
+        name = re.sub(r"[\[\]]", "", title).strip()
+        address = f"{base.rstrip('/')}/changes.html" if base else "changes.html"
+        entries.append(
+            f"<entry><title>{escape(name)}</title><id>urn:head-start:{escape(re.sub(r'[^0-9a-z.]+', '-', name.lower()))}"
+            f'</id><updated>{date.group()}T00:00:00Z</updated><link href="{escape(address)}"/>'
+            f'<content type="text">{escape(rest.strip())}</content></entry>'
+        )
+    updated = max(dates, default="1970-01-01")
+    return (
+        '<?xml version="1.0" encoding="utf-8"?>\n<feed xmlns="http://www.w3.org/2005/Atom">'
+        "<title>Changes to Head Start</title><id>urn:head-start:changes</id>"
+        f"<author><name>the Head Start authors</name></author><updated>{updated}T00:00:00Z</updated>{''.join(entries)}</feed>\n"
+    )
+
+
+def _feed(app: Sphinx, config: Any) -> None:
+    """Write the feed where Sphinx collects static files."""
+    path = changelog(Path(app.confdir))
+    folder = Path(app.doctreedir) / "hs_static"
+    folder.mkdir(parents=True, exist_ok=True)
+    content = feed(path.read_text(encoding="utf-8") if path else "", config.html_baseurl)
+    (folder / "changes.xml").write_text(content, encoding="utf-8")
+
+
+class Api(SphinxDirective):
+    """``{api} strategies``: the modules of one room of the package, from their docstrings."""
+
+    required_arguments = 1
+    option_spec: ClassVar[dict[str, Any]] = {"name": directives.unchanged}
+
+    def run(self) -> list[nodes.Node]:
+        room = self.arguments[0]
+        if room not in ROOMS:
+            raise self.error(f"api: room {room!r} is unknown; write one of {', '.join(ROOMS)}.")
+        found = [name for name in self.names(room) if self.exists(name)]
+        if not found:
+            return [text("p", "hs-nothing", "Not written yet.")]
+        parts = []
+        for name in found:
+            path = PACKAGE / f"{name}.py"
+            if path.is_file():
+                self.env.note_dependency(str(path))
+            parts.append(
+                f"## transferlib.{name}\n\n```{{eval-rst}}\n.. automodule:: transferlib.{name}\n   :members:\n```\n"
+            )
+        return self.parse_text_to_nodes("\n".join(parts), allow_section_headings=True)
+
+    def names(self, room: str) -> list[str]:
+        """The modules of a room; the last room also takes what no other room names."""
+        named = {name for _, modules in ROOMS.values() for name in modules}
+        rest = [p.stem for p in sorted(PACKAGE.glob("[a-z]*.py")) if p.stem not in named]
+        return [*ROOMS[room][1], *(rest if room == list(ROOMS)[-1] else [])]
+
+    def exists(self, name: str) -> bool:
+        return (PACKAGE / f"{name}.py").is_file() or (PACKAGE / name / "__init__.py").is_file()
+
+
+def _plain_docstring(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """Docstrings write ``|x|`` and ``‖x‖``; reStructuredText would take the bars for a substitution."""
+    lines[:] = ["``".join(re.sub(r"\|", r"\\|", p) if i % 2 == 0 else p for i, p in enumerate(line.split("``"))) for line in lines]
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    app.add_role("chapter", ChapterRole())
+    for name, directive in [
+        ("parts", Parts),
+        ("chapter-list", Contents),
+        ("provenance", Provenance),
+        ("claims", Claims),
+        ("measured", Measured),
+        ("gallery", Gallery),
+        ("exercises", Exercises),
+        ("changelog", Changelog),
+        ("api", Api),
+    ]:
+        app.add_directive(name, directive)
+    app.connect("missing-reference", _resolve)
+    app.connect("autodoc-process-docstring", _plain_docstring, priority=900)
+    app.connect("config-inited", _feed)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
