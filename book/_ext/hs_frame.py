@@ -58,8 +58,14 @@ def _description(body: str) -> str:
     return " ".join(text.split())[:220]
 
 
+def wide(body: str) -> str:
+    """Let figures and tables that a run wrote scroll sideways on their own on a narrow screen."""
+    body = re.sub(r"(<figure class=\"hs-figure\"[^>]*>)(<svg.*?</svg>)", r'\1<div class="hs-figure__scroll">\2</div>', body, flags=re.S)
+    return re.sub(r'<table border="1" class="(dataframe[^"]*)">(.*?)</table>', r'<div class="hs-scroll"><table class="\1">\2</table></div>', body, flags=re.S)
+
+
 def _context(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None) -> None:
-    body = context.get("body", "")
+    body = context["body"] = wide(context.get("body", ""))
     conf = app.config
     chapter = next((c for c in chapters(app.srcdir) if c.docname == page), None)
     context["hs_chapter"] = chapter and {

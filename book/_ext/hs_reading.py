@@ -71,7 +71,7 @@ class Depth(_Directive):
             "summary",
             "hs-depth__summary",
             text("span", "hs-depth__level", LEVELS[int(level)]),
-            text("span", "hs-depth__ask", "Too dense? "),
+            text("span", "hs-depth__ask", "Too dense? Fold it."),
             box("span", "hs-depth__title", *title),
         )
         body = box("div", "hs-depth__body", *self.parse_content_to_nodes())
