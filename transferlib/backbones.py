@@ -4,11 +4,14 @@ A backbone eats raw ``uint8`` images and returns features, so that training, pro
 serving can never disagree about resizing or normalisation.
 """
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from transferlib.errors import UserError, nearest
+from transferlib.weights import path
 
 DEFAULT = "efficientnet-lite0"
 _PACKAGED = {"efficientnet-lite0": "tf_efficientnet_lite0", "efficientnet-lite1": "tf_efficientnet_lite1"}
@@ -52,13 +55,14 @@ class SmallCNN(nn.Module):
 
     def __init__(self, width: int = 32) -> None:
         super().__init__()
-        layers: list[nn.Module] = []
-        for cin, cout in ((3, width), (width, 2 * width), (2 * width, 4 * width)):
-            layers += [nn.Conv2d(cin, cout, 3, padding=1, bias=False), nn.BatchNorm2d(cout), nn.ReLU(), nn.MaxPool2d(2)]
-        self.layers, self.pool, self.num_features = nn.Sequential(*layers), nn.AdaptiveAvgPool2d(2), 16 * width
+        blocks = [
+            nn.Sequential(nn.Conv2d(i, o, 3, padding=1, bias=False), nn.BatchNorm2d(o), nn.ReLU(), nn.MaxPool2d(2))
+            for i, o in ((3, width), (width, 2 * width), (2 * width, 4 * width))
+        ]
+        self.blocks, self.pool, self.num_features = nn.Sequential(*blocks), nn.AdaptiveAvgPool2d(2), 16 * width
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.pool(self.layers(x)).flatten(1)  # (N, 4·width, 2, 2) → (N, 16·width)
+        return self.pool(self.blocks(x)).flatten(1)  # (N, 4·width, 2, 2) → (N, 16·width)
 
 
 def image_backbone(name: str = DEFAULT, pretrained: bool = True, size: int = 64) -> ImageBackbone:
@@ -81,7 +85,7 @@ def image_backbone(name: str = DEFAULT, pretrained: bool = True, size: int = 64)
     if timm_name.split(".")[0] not in timm.list_models():
         raise UserError(f"Unknown backbone {name!r}: {nearest(name, [*_PACKAGED, 'small-cnn', *timm.list_models()])}")
     try:
-        body = timm.create_model(timm_name, pretrained=pretrained and name not in _PACKAGED, num_classes=0)
+        body: Any = timm.create_model(timm_name, pretrained=pretrained and name not in _PACKAGED, num_classes=0)
     except (OSError, RuntimeError) as error:
         raise UserError(
             f"The weights of {name!r} are not packaged and the model hub did not answer ({type(error).__name__}): "
@@ -100,8 +104,6 @@ def packaged_state_dict(name: str, timm_name: str, head: bool = False) -> dict[s
     ``head=True`` keeps the 1,000-class ImageNet classifier. Raises ``UserError`` when the order does not match.
     """
     import timm
-
-    from transferlib.weights import path
 
     source = list(torch.load(path(name), map_location="cpu", weights_only=True).values())
     target = timm.create_model(timm_name).state_dict()

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from transferlib.errors import UserError, nearest
+from transferlib.weights import path
 
 DEFAULT_TEXT = "all-MiniLM-L6-v2"
 
@@ -47,8 +48,7 @@ def text_backbone(name: str = DEFAULT_TEXT, pretrained: bool = True, max_length:
     Raises ``UserError`` for an unknown name.
     """
     from transformers import AutoConfig, AutoModel, AutoTokenizer
-
-    from transferlib.weights import path
+    from transformers.utils import logging
 
     if name == DEFAULT_TEXT:
         folder = path(name)
@@ -56,6 +56,7 @@ def text_backbone(name: str = DEFAULT_TEXT, pretrained: bool = True, max_length:
         folder = Path(name)
     else:
         raise UserError(f"Unknown text backbone {name!r}: {nearest(name, [DEFAULT_TEXT])} A local folder works too.")
+    logging.disable_progress_bar()  # a bar for a quarter of a second is noise on a page
     tokenizer = AutoTokenizer.from_pretrained(folder)
     if pretrained:
         body = AutoModel.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)

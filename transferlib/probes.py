@@ -18,15 +18,16 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
-import scipy.linalg
 import torch
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
-from torch import Tensor, nn
-from tqdm import tqdm
+from torch import Tensor
 
 from transferlib.budgets import nested_subset
 from transferlib.errors import UserError
+from transferlib.extraction import cached_features, features
+
+__all__ = ["LAMBDAS", "Probe", "cached_features", "features", "fit_probe", "probe_curve", "ridge_path"]
 
 Array = NDArray[Any]
 LAMBDAS = tuple(10.0 ** (-3 + 5 * i / 11) for i in range(12))  # 1e-3 … 1e2 in twelve steps of equal ratio
@@ -44,47 +45,19 @@ class Probe(NamedTuple):
         return (x @ self.weight + self.bias).argmax(1)
 
 
-def features(
-    backbone: nn.Module, x: Tensor | Sequence[str], batch_size: int = 64, device: str = "cpu", progress: bool = False
-) -> Tensor:
-    """What the frozen backbone sees: (N, D) floats on the CPU, in the order of ``x``.
-
-    Runs in eval mode without gradients; every module keeps the training flag it had. Batches of 64 stay in
-    the processor's cache: they are a third faster than batches of 256.
-
-    Arguments: ``x`` uint8 images (N, C, H, W), token ids (N, L), or raw texts for ``backbone.encode``.
-
-    Raises:
-        UserError: no examples, or a backbone that returns NaN.
-    """
-    if len(x) == 0:
-        raise UserError("There are no examples to compute features of: x is empty.")
-    data: Tensor = x if isinstance(x, Tensor) else backbone.encode(x)  # type: ignore[operator]
-    # Texts of like length share a batch, because the backbone cuts a batch to its longest text.
-    order = data.ne(0).sum(1).argsort(stable=True) if data.ndim == 2 else torch.arange(len(data))
-    flags = [(module, module.training) for module in backbone.modules()]
-    backbone.eval().to(device)
-    try:
-        with torch.inference_mode():
-            batches = tqdm(order.split(batch_size), desc="features", disable=not progress, mininterval=1)
-            parts = [backbone(data[i].to(device)).float().cpu() for i in batches]
-    finally:
-        for module, training in flags:
-            module.training = training
-    out = torch.empty(len(data), parts[0].shape[1])
-    out[order] = torch.cat(parts)
-    if bad := int((~out.isfinite()).any(1).sum()):
-        raise UserError(f"The backbone returned NaN or infinity for {bad} of {len(out)} examples: check its weights.")
-    return out
+def _eigh(a: Array) -> tuple[Array, Array]:
+    """Eigenvalues, ascending, and eigenvectors; torch's, because SciPy's keeps other threads waiting."""
+    s, v = torch.linalg.eigh(torch.from_numpy(a))
+    return s.numpy(), v.numpy()
 
 
 def _spectrum(x: Array, gram: Array | None = None) -> tuple[Array, Array, Callable[[Array], Array]]:
     """Centred x (N, D) → s (r,), Z (N, r) and the map from coefficients (r, k) to weights V·coefficients (D, k)."""
     n, d = x.shape
     if n >= d:
-        s, v = scipy.linalg.eigh(x.T @ x, driver="evd", overwrite_a=True, check_finite=False)
+        s, v = _eigh(x.T @ x)
         return np.maximum(s, 0), x @ v, lambda c: v @ c
-    s, u = scipy.linalg.eigh(x @ x.T if gram is None else gram, driver="evd", overwrite_a=True, check_finite=False)
+    s, u = _eigh(x @ x.T if gram is None else gram)
     keep = s > s[-1] * n * np.finfo(x.dtype).eps  # centring leaves one empty direction: 1/√s would blow it up
     s, u = s[keep], u[:, keep]
     root = np.sqrt(s)
@@ -110,10 +83,10 @@ def ridge_path(x: Tensor, y: Tensor, lambdas: Sequence[float]) -> tuple[Tensor, 
     Raises:
         UserError: NaN, constant features, a λ that is not positive.
     """
-    features_, targets = _checked(np.asarray(x)), np.asarray(y, dtype=np.asarray(x).dtype)
-    alphas = _positive(lambdas).astype(features_.dtype)
-    centre, mean = features_.mean(0), targets.mean(0)
-    s, z, lift = _spectrum(features_ - centre)
+    rows, targets = _checked(np.asarray(x)), np.asarray(y, dtype=np.asarray(x).dtype)
+    alphas = _positive(lambdas).astype(rows.dtype)
+    centre, mean = rows.mean(0), targets.mean(0)
+    s, z, lift = _spectrum(rows - centre)
     q = z.T @ (targets - mean)  # (r, C)
     weight = np.stack([lift(q / (s + a)[:, None]) for a in alphas])  # (L, D, C)
     bias = mean - centre @ weight
@@ -171,31 +144,39 @@ def probe_curve(
 
     def one(seed: int) -> list[float]:
         order = np.asarray(nested_subset(y_train, max(budgets), seed))
-        rows, goal = x[order] - x[order].mean(0), targets[order]  # a first centring, for float32's sake
+        base = x[order].mean(0)  # a first centring, for float32's sake
+        rows, goal = x[order] - base, targets[order]
         largest = max((n * classes for n in budgets if n * classes < x.shape[1]), default=0)
         gram = rows[:largest] @ rows[:largest].T  # its leading blocks serve every smaller budget: subsets are nested
-        accuracy = []
+        probes = []
         for k in (n * classes for n in budgets):
             block = None
             if k <= largest:
                 mean = gram[:k, :k].mean(0)
                 block = gram[:k, :k] - mean - mean[:, None] + mean.mean()  # centred in feature space
             weight, bias, _ = _solve(rows[:k], goal[:k], lams, block)
-            offset = bias - x[order].mean(0) @ weight
-            accuracy.append(float(np.mean(present[(test @ weight + offset).argmax(1)] == truth)))
-        return accuracy
+            probes.append((weight, bias - base @ weight))
+        scores = test @ np.concatenate([w for w, _ in probes], axis=1) + np.concatenate([b for _, b in probes])
+        guess = present[scores.reshape(len(test), len(budgets), classes).argmax(2)]  # (T, B·C) → (T, B, C) → (T, B)
+        return [float(accuracy) for accuracy in (guess == truth[:, None]).mean(0)]
 
-    with threadpool_limits(1, "blas"), ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        return np.array(list(pool.map(one, seeds)))
+    threads = torch.get_num_threads()
+    try:
+        with (
+            threadpool_limits(1, "blas"),
+            ThreadPoolExecutor(threads, initializer=lambda: torch.set_num_threads(1)) as pool,
+        ):
+            return np.array(list(pool.map(one, seeds)))
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _checked(x: Array) -> Array:
     if x.ndim != 2 or len(x) < 2:
         raise UserError(f"A probe needs features of shape (N, D) with N ≥ 2: got {tuple(x.shape)}.")
     if not np.isfinite(x).all():
-        raise UserError(
-            f"The features contain NaN or infinity in {int((~np.isfinite(x)).any(1).sum())} of {len(x)} rows."
-        )
+        bad = int((~np.isfinite(x)).any(1).sum())
+        raise UserError(f"The features contain NaN or infinity in {bad} of {len(x)} examples.")
     if (x == x[0]).all():
         raise UserError(f"All {len(x)} examples have the same features: a probe has nothing to tell them apart by.")
     return x
