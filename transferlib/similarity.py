@@ -1,0 +1,114 @@
+"""How alike two sets of features are: linear CKA, and near-duplicates by nearest neighbour."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from transferlib.domains import check_features
+from transferlib.errors import UserError
+
+
+def _pair(x: Tensor, y: Tensor, debiased: bool) -> tuple[Tensor, Tensor]:
+    for name, z in (("first", x), ("second", y)):
+        check_features(name, z, rows=4 if debiased else 2)
+    if len(x) != len(y):
+        raise UserError(f"CKA compares the same examples in two networks: got {len(x)} and {len(y)} rows.")
+    return (x - x.mean(0)).double(), (y - y.mean(0)).double()
+
+
+def linear_cka(x: Tensor, y: Tensor, debiased: bool = False) -> float:
+    """Linear centred kernel alignment: 1 for features equal up to rotation and scale, near 0 for unrelated ones.
+
+    ‖YᵀX‖²_F / (‖XᵀX‖_F · ‖YᵀY‖_F) with columns centred. Only (D, D) matrices are formed, never (N, N).
+
+    The plain value is pushed towards 1 when features outnumber examples. ``debiased=True`` replaces each of the
+    three norms by the unbiased HSIC estimator, whose expectation for unrelated features is 0; it may be
+    negative, and needs N ≥ 4.
+
+    Args:
+        x: features (N, D1) of N examples in one network or layer.
+        y: features (N, D2) of the same N examples in another.
+        debiased: see above.
+
+    Raises:
+        UserError: NaN, constant features, different numbers of rows, too few rows.
+
+    Paper: Kornblith et al. 2019, Similarity of Neural Network Representations Revisited, equation 5; Song et al.
+    2012 for the unbiased HSIC.
+    """
+    x, y = _pair(x, y, debiased)
+
+    def hsic(a: Tensor, b: Tensor) -> Tensor:
+        value = (b.T @ a).square().sum()  # = tr(K L) with K = a aᵀ, L = b bᵀ
+        if debiased:
+            # Unbiased HSIC: the diagonals of K and L leave; a and b are centred, so that their rows sum to zero.
+            n, row_a, row_b = len(a), a.square().sum(1), b.square().sum(1)  # (N,)
+            value = value - n / (n - 2) * (row_a * row_b).sum() + row_a.sum() * row_b.sum() / ((n - 1) * (n - 2))
+        return value
+
+    return float(hsic(x, y) / (hsic(x, x) * hsic(y, y)).sqrt())
+
+
+def nearest_neighbours(
+    queries: Tensor, bank: Tensor, batch_size: int = 1024, exclude_self: bool = False
+) -> tuple[Tensor, Tensor]:
+    """The most similar row of ``bank`` for each query, exact, by cosine similarity.
+
+    Both sides are centred at the bank's mean before they are scaled to length one: features after a ReLU all point
+    the same way, and the common part would hide what tells them apart.
+
+    Args:
+        queries: features (N, D).
+        bank: features (M, D).
+        batch_size: queries in one matrix product; memory is batch_size × M.
+        exclude_self: the queries *are* the bank; row i may not find itself.
+
+    Returns:
+        Similarities (N,), from −1 to 1, and indices into ``bank`` (N,).
+
+    Raises:
+        UserError: NaN, constant features, different widths, or ``exclude_self`` with two different sets.
+    """
+    if len(queries) > 1 or not torch.isfinite(queries).all():
+        check_features("query", queries, rows=1)
+    check_features("bank", bank)
+    if queries.shape[1] != bank.shape[1]:
+        raise UserError(
+            f"The queries have {queries.shape[1]} features and the bank {bank.shape[1]}: use one encoder for both."
+        )
+    if exclude_self and len(queries) != len(bank):
+        raise UserError(f"exclude_self needs one set: got {len(queries)} queries and a bank of {len(bank)}.")
+    centre = bank.mean(0)
+    keys = F.normalize(bank - centre, dim=1)  # (M, D)
+    best = []
+    for start in range(0, len(queries), batch_size):
+        scores = F.normalize(queries[start : start + batch_size] - centre, dim=1) @ keys.T  # (B, M)
+        if exclude_self:
+            rows = torch.arange(len(scores))
+            scores[rows, start + rows] = -torch.inf
+        best.append(scores.max(1))
+    return torch.cat([b.values for b in best]), torch.cat([b.indices for b in best])
+
+
+def near_duplicates(
+    test: Tensor, train: Tensor, threshold: float = 0.9, batch_size: int = 1024
+) -> tuple[Tensor, Tensor]:
+    """The test examples that have a lookalike among the training examples.
+
+    Args:
+        test: features (N, D).
+        train: features (M, D).
+        threshold: the cosine similarity from which two examples count as one, −1 to 1. Choose it by looking at
+            pairs; it depends on the encoder.
+
+    Returns:
+        Indices of suspicious test examples (K,) and of the lookalike of each in ``train`` (K,).
+
+    Raises:
+        UserError: a threshold outside −1..1; see :func:`nearest_neighbours`.
+    """
+    if not -1 <= threshold <= 1:
+        raise UserError(f"threshold = {threshold} is not a cosine similarity: use a value between -1 and 1.")
+    similarity, index = nearest_neighbours(test, train, batch_size)
+    found = torch.nonzero(similarity >= threshold).squeeze(1)  # (K, 1) → (K,)
+    return found, index[found]
