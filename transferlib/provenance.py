@@ -111,6 +111,7 @@ def function_key(function: FunctionType) -> str:
     def visit(name: str, value: Any) -> None:
         if name in parts:
             return
+        value = inspect.unwrap(value) if callable(value) else value
         parts[name] = ""
         module = value.__name__ if isinstance(value, ModuleType) else str(getattr(value, "__module__", ""))
         if module.startswith("transferlib"):

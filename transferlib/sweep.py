@@ -2,23 +2,17 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import joblib
 import pandas as pd
-from platformdirs import user_cache_path
 from tqdm import tqdm
 
 from transferlib.errors import UserError
 from transferlib.provenance import function_key
+from transferlib.weights import cache_dir
 
 Cell = dict[str, Any]
-
-
-def cache_path() -> Path:
-    """Where weights, features and finished sweep cells are kept: ``TRANSFERLIB_CACHE``, or the user's cache."""
-    return Path(os.environ.get("TRANSFERLIB_CACHE") or user_cache_path("transferlib"))
 
 
 def workers() -> int:
@@ -49,7 +43,7 @@ def sweep(run: Callable[..., Cell], cells: Sequence[Cell], *, desc: str = "runs"
     """
     if not cells:
         raise UserError(f"The sweep {desc!r} has no cells: give at least one dictionary of arguments.")
-    cached = joblib.Memory(cache_path() / "sweeps", verbose=0).cache(_run, ignore=["run"])
+    cached = joblib.Memory(cache_dir() / "sweeps", verbose=0).cache(_run, ignore=["run"])
     key = function_key(run)  # type: ignore[arg-type]
     todo = [i for i, cell in enumerate(cells) if not cached.check_call_in_cache(key, cell, run)]
     results: dict[int, Cell] = {i: cached(key, cells[i], run) for i in set(range(len(cells))) - set(todo)}

@@ -1,0 +1,82 @@
+"""A folder of labelled images: one sub-folder a class, any image format that Pillow reads."""
+
+import os
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+from transferlib.datasets.base import Dataset
+from transferlib.errors import UserError
+
+PIXEL_LIMIT = 50_000_000  # a picture that unpacks to more is more likely an attack than a photo
+TEST_SHARE = 0.3
+
+
+def load(path: str, split: str, size: int = 64) -> Dataset:
+    """Images of ``PATH/class/*`` as uint8 (N, 3, size, size): turned upright, cut to the middle square, resized.
+
+    With ``PATH/train`` and ``PATH/test`` those are the splits; otherwise three in ten of each class, by a fixed
+    shuffle, are the test split. Files that are not readable images are left out, with a warning that says how
+    many and which. ``meta`` has ``file``, relative to PATH.
+
+    Raises:
+        UserError: no such folder, no class folders, no readable image, fewer than two classes.
+    """
+    root = Path(path)
+    if not root.is_dir():
+        raise UserError(f"There is no folder {path!r}: give the folder that holds one sub-folder for each class.")
+    given = (root / "train").is_dir() and (root / "test").is_dir()
+    base = root / split if given else root
+    classes = sorted(p.name for p in base.iterdir() if p.is_dir() and not p.name.startswith("."))
+    if len(classes) < 2:
+        raise UserError(f"{str(base)!r} has {len(classes)} class folders: at least two are needed, one for each class.")
+    pixels, labels, names, bad = [], [], [], []
+    for number, name in enumerate(classes):
+        files = sorted(_files(base / name))
+        if not given:
+            test = set(np.random.default_rng(0).permutation(len(files))[: round(TEST_SHARE * len(files))].tolist())
+            files = [f for i, f in enumerate(files) if (i in test) == (split == "test")]
+        for file in files:
+            try:
+                pixels.append(read(file, size))
+            except (OSError, UnidentifiedImageError, Image.DecompressionBombError, ValueError, SyntaxError) as error:
+                bad.append(f"{file.relative_to(root)} ({type(error).__name__})")
+                continue
+            labels.append(number)
+            names.append(str(file.relative_to(root)))
+    if bad:
+        shown = ", ".join(bad[:10]) + (f" and {len(bad) - 10} more" if len(bad) > 10 else "")
+        warnings.warn(f"{len(bad)} of {len(bad) + len(names)} files in {path!r} are no readable images: {shown}", stacklevel=3)
+    if not names:
+        raise UserError(f"{str(base)!r} holds no readable image: put images into one sub-folder for each class.")
+    return Dataset(f"folder:{path}", split, torch.stack(pixels), torch.tensor(labels), classes, pd.DataFrame({"file": names}))
+
+
+def read(file: Path, size: int) -> Tensor:
+    """One image as uint8 (3, size, size). Raises what Pillow raises, and ``ValueError`` above the pixel limit."""
+    with Image.open(file) as image:
+        if image.width * image.height > PIXEL_LIMIT:
+            raise ValueError(f"{image.width}×{image.height} is above the limit of {PIXEL_LIMIT} pixels")
+        upright = ImageOps.exif_transpose(image)
+        if upright.mode.startswith("I;16") or upright.mode == "I":  # 16 bits: Pillow would clip, not scale
+            upright = Image.fromarray((np.asarray(upright, dtype=np.float32) / 257).clip(0, 255).astype(np.uint8))
+        square = ImageOps.fit(upright.convert("RGB"), (size, size), Image.Resampling.BILINEAR)
+    return torch.from_numpy(np.array(square)).permute(2, 0, 1)  # (H, W, 3) → (3, H, W)
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """Every file below ``folder``; a link back to a folder above it is not followed twice."""
+    seen: set[Path] = set()
+    for place, inner, files in os.walk(folder, followlinks=True):
+        real = Path(place).resolve()
+        if real in seen:
+            inner.clear()
+            continue
+        seen.add(real)
+        yield from (Path(place) / name for name in files if not name.startswith("."))
