@@ -1,0 +1,106 @@
+"""Loss weighting at its closed-form optimum and on gradients built by hand."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from transferlib.errors import UserError
+from transferlib.multitask import GradNorm, UncertaintyWeights, gradient_cosine
+
+
+def test_uncertainty_weights_reach_their_closed_form_optimum():
+    losses = {"class": torch.tensor(0.7), "value": torch.tensor(3.0)}
+    weights = UncertaintyWeights({"class": "classification", "value": "regression"})
+    optimiser = torch.optim.LBFGS(weights.parameters(), max_iter=100, line_search_fn="strong_wolfe")
+
+    def closure():
+        optimiser.zero_grad()
+        total = weights(losses)
+        total.backward()
+        return total
+
+    optimiser.step(closure)
+    assert weights.log_var["class"].exp().item() == pytest.approx(2 * 0.7, rel=1e-3)
+    assert weights.log_var["value"].exp().item() == pytest.approx(3.0, rel=1e-3)
+    by_hand = 0.7 / 1.4 + math.log(1.4) / 2 + 3.0 / (2 * 3.0) + math.log(3.0) / 2
+    assert weights(losses).item() == pytest.approx(by_hand, rel=1e-5)
+
+
+def test_uncertainty_weights_start_at_the_plain_sum_for_classification():
+    weights = UncertaintyWeights({"a": "classification", "b": "classification"})
+    assert weights({"a": torch.tensor(1.0), "b": torch.tensor(2.0)}).item() == 3.0
+    assert weights({"b": torch.tensor(2.0)}).item() == 2.0
+
+
+def linear_losses(trunk, *scales):
+    """Losses whose gradient at the trunk has exactly these norms, all with the value 1."""
+    unit = torch.zeros_like(trunk)
+    unit[0, 0] = 1.0
+    value = (trunk * unit).sum()
+    return {name: s * (value - value.detach()) + 1.0 for name, s in zip("abc", scales, strict=False)}
+
+
+def test_gradnorm_equalises_two_constructed_gradient_norms():
+    trunk, norm = nn.Linear(3, 2).weight, GradNorm(["a", "b"], alpha=0.0)
+    for _ in range(400):
+        norm.update(linear_losses(trunk, 1.0, 10.0), trunk)
+    a, b = (norm.weights[t].item() for t in "ab")
+    assert a + b == pytest.approx(2.0, abs=1e-5)
+    assert a * 1.0 == pytest.approx(b * 10.0, rel=0.15)  # both norms 20/11, within Adam's last steps
+
+
+def test_gradnorm_gives_the_slow_task_more_by_the_power_alpha():
+    trunk, norm = nn.Linear(3, 2).weight, GradNorm(["a", "b"], alpha=1.0, lr=0.005)
+    norm.update(linear_losses(trunk, 1.0, 1.0), trunk)
+    for _ in range(600):  # task a has halved since its first step, task b has not
+        losses = linear_losses(trunk, 1.0, 1.0)
+        norm.update({"a": losses["a"] - 0.5, "b": losses["b"]}, trunk)
+    assert norm.weights["b"].item() / norm.weights["a"].item() == pytest.approx(2.0, rel=0.05)
+
+
+def test_gradnorm_takes_the_first_loss_from_each_task_s_own_first_step():
+    trunk, norm = nn.Linear(3, 2).weight, GradNorm(["a", "b"])
+    losses = linear_losses(trunk, 1.0, 1.0)
+    norm.update({"a": losses["a"] + 4}, trunk)
+    norm.update({"a": losses["a"], "b": losses["b"] + 1}, trunk)
+    assert norm.first == {"a": 5.0, "b": 2.0}
+
+
+def test_gradnorm_total_is_the_weighted_sum_and_reaches_the_trunk_alone():
+    trunk, norm = nn.Parameter(torch.randn(2, 3)), GradNorm(["a", "b"], alpha=0.0)
+    for _ in range(3):
+        before = {t: w.item() for t, w in norm.weights.items()}
+        total = norm.update(linear_losses(trunk, 1.0, 3.0), trunk)
+        trunk.grad = None
+        total.backward()
+        assert trunk.grad[0, 0].item() == pytest.approx(before["a"] + 3 * before["b"], rel=1e-5)
+    assert before["a"] != 1.0
+
+
+def test_gradient_cosine_by_hand():
+    w = nn.Parameter(torch.tensor([1.0, 2.0]))
+    along, other = torch.tensor([3.0, 4.0]), torch.tensor([4.0, -3.0])
+    loss = (w * along).sum()
+    assert gradient_cosine(loss, 2 * (w * along).sum(), [w]).item() == pytest.approx(1.0)
+    assert gradient_cosine(loss, (w * other).sum(), [w]).item() == pytest.approx(0.0, abs=1e-6)
+    assert gradient_cosine(loss, (w * torch.tensor([-1.0, 0.0])).sum(), [w]).item() == pytest.approx(-0.6)
+    loss.backward()  # the graph is kept
+    assert torch.equal(w.grad, along)
+
+
+def test_bad_input_is_said_in_one_sentence():
+    w = nn.Parameter(torch.ones(2))
+    with pytest.raises(UserError, match="did you mean 'regression'"):
+        UncertaintyWeights({"a": "regresion"})
+    with pytest.raises(UserError, match="Unknown task 'categry': did you mean 'category'"):
+        UncertaintyWeights({"category": "classification"})({"categry": w.sum()})
+    with pytest.raises(UserError, match="No loss was given"):
+        GradNorm(["a"]).update({}, w)
+    with pytest.raises(UserError, match="alpha = -1"):
+        GradNorm(["a"], alpha=-1)
+    with pytest.raises(UserError, match=r"first loss of task 'a' is 0\.0"):
+        GradNorm(["a"]).update({"a": 0 * w.sum()}, w)
+    with pytest.raises(UserError, match="second loss has no gradient"):
+        gradient_cosine(w.sum(), torch.ones(1, requires_grad=True).sum(), [w])
