@@ -93,6 +93,10 @@ def image_backbone(name: str = DEFAULT, pretrained: bool = True, size: int = 64)
         ) from error
     if pretrained and name in _PACKAGED:
         body.load_state_dict(packaged_state_dict(name, timm_name))
+    for module in body.modules():
+        # TensorFlow ports carry 0.01: a hundred steps later the running statistics still are the old ones.
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.momentum = 0.1
     config = body.pretrained_cfg
     backbone = ImageBackbone(body, body.num_features, size, tuple(config["mean"]), tuple(config["std"]))
     return backbone.to(memory_format=torch.channels_last)

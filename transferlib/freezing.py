@@ -20,8 +20,21 @@ def freeze(module: nn.Module) -> nn.Module:
     return module
 
 
+def hold_statistics(module: nn.Module) -> nn.Module:
+    """Keep every BatchNorm inside on its running statistics, in place, whatever ``.train()`` says.
+
+    Its weight and bias, and everything else, may still learn. With few labels the statistics of a batch are
+    noise, and running statistics that lag behind make training and testing two different networks.
+    """
+    for part in module.modules():
+        if isinstance(part, nn.modules.batchnorm._BatchNorm) and not isinstance(part, _Frozen):
+            part.__class__ = _frozen_class(type(part))  # type: ignore[arg-type, assignment]
+            part.training = False
+    return module
+
+
 def unfreeze(module: nn.Module) -> nn.Module:
-    """Undo :func:`freeze`, in place: parameters get gradients and modules follow ``.train()`` again."""
+    """Undo :func:`freeze` and :func:`hold_statistics`, in place: gradients flow, ``.train()`` works again."""
     for part in module.modules():
         if isinstance(part, _Frozen):
             part.__class__ = _thawed_class(part)  # type: ignore[assignment]

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from transferlib.backbones import DEFAULT, image_backbone
 from transferlib.errors import UserError
-from transferlib.freezing import freeze, is_frozen, unfreeze
+from transferlib.freezing import freeze, hold_statistics, is_frozen, unfreeze
 from transferlib.groups import groups_table, layer_lrs, param_groups
 from transferlib.layers import layers
 from transferlib.weights import MANIFEST
@@ -24,6 +24,7 @@ __all__ = [
     "freeze",
     "from_scratch",
     "groups_table",
+    "hold_statistics",
     "is_frozen",
     "layer_lrs",
     "linear_probe",
@@ -76,13 +77,23 @@ def from_scratch(
 
 
 def fine_tune(
-    num_classes: int, backbone: str | nn.Module = DEFAULT, *, size: int = 64, max_length: int = 32, seed: int = 0
+    num_classes: int,
+    backbone: str | nn.Module = DEFAULT,
+    *,
+    live_batch_norm: bool = False,
+    size: int = 64,
+    max_length: int = 32,
+    seed: int = 0,
 ) -> Classifier:
-    """Pretrained backbone, new linear head, everything may move: pair it with :func:`param_groups`.
+    """Pretrained backbone, new linear head, every weight may move: pair it with :func:`param_groups`.
 
     Arguments as for :func:`from_scratch`; a module is used as it is and not copied; ``seed`` draws the head.
+    BatchNorm keeps its pretrained running statistics unless ``live_batch_norm``: see
+    :func:`transferlib.freezing.hold_statistics` for why.
     """
     whole = backbone if isinstance(backbone, nn.Module) else _named(backbone, True, size, max_length)
+    if not live_batch_norm:
+        hold_statistics(whole)
     return _with_head(whole, num_classes, seed)
 
 
@@ -100,6 +111,7 @@ def partial_fine_tune(
     backbone: str | nn.Module = DEFAULT,
     *,
     train_last: int = 2,
+    live_batch_norm: bool = False,
     size: int = 64,
     max_length: int = 32,
     seed: int = 0,
@@ -111,7 +123,9 @@ def partial_fine_tune(
     Raises:
         UserError: as :func:`fine_tune`, and for ``train_last`` below 0 or above the number of layers.
     """
-    model = fine_tune(num_classes, backbone, size=size, max_length=max_length, seed=seed)
+    model = fine_tune(
+        num_classes, backbone, live_batch_norm=live_batch_norm, size=size, max_length=max_length, seed=seed
+    )
     table = layers(model.backbone)
     if not 0 <= train_last <= len(table):
         names = ", ".join(layer.name for layer in table)
