@@ -54,9 +54,9 @@ def test_gradnorm_equalises_constructed_gradient_norms():
 
 
 def test_gradnorm_s_target_is_a_constant():
-    trunk, norm = nn.Linear(3, 2).weight, GradNorm(["a", "b"], alpha=0.0)
-    norm.update(linear_losses(trunk, 1.0, 10.0), trunk)
-    assert [norm.weights[t].grad.item() for t in "ab"] == [-1.0, 10.0]  # ± the task's own gradient norm
+    trunk, norm = nn.Linear(3, 2).weight, GradNorm(["a", "b", "c"], alpha=0.0)
+    norm.update(linear_losses(trunk, 1.0, 2.0, 10.0), trunk)
+    assert [norm.weights[t].grad.item() for t in "abc"] == [-1.0, -2.0, 10.0]  # ± the task's own gradient norm
 
 
 def test_gradnorm_gives_the_slow_task_more_by_the_power_alpha():
