@@ -46,7 +46,7 @@ class Run:
             raise UserError(f"Chapter {self.chapter}: the value {name!r} is recorded twice; give it another name.")
         unit = f"\u00a0{unit}" if unit else ""
         if isinstance(value, Interval):
-            value = Interval(value.mean * scale, value.low * scale, value.high * scale, value.seeds)
+            value = value.scaled(scale)
             self.metrics[name] = dict(value._asdict())
             low, high = claiming.number(value.low, digits), claiming.number(value.high, digits)
             _glue(name, f"{claiming.number(value.mean, digits)}{unit}")

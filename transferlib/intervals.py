@@ -21,6 +21,10 @@ class Interval(NamedTuple):
     high: float
     seeds: int
 
+    def scaled(self, factor: float) -> "Interval":
+        """The interval of ``factor`` times the quantity; 100 turns shares into percent. ``factor`` > 0."""
+        return Interval(self.mean * factor, self.low * factor, self.high * factor, self.seeds)
+
 
 def mean_interval(values: ArrayLike, level: float = 0.95) -> Interval:
     """Student's t interval: mean ± t · s / √seeds, with s the sample standard deviation.
