@@ -1,17 +1,20 @@
-"""Text backbones: a transformer encoder that turns sentences into one vector each."""
+"""Text models: an encoder that turns each sentence into one vector, and a small language model."""
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
+from filelock import FileLock
 from torch import Tensor, nn
 
 from transferlib.errors import UserError, nearest
-from transferlib.weights import path
+from transferlib.weights import MANIFEST, cache_dir, path, sha256
 
 DEFAULT_TEXT = "all-MiniLM-L6-v2"
+DEFAULT_LANGUAGE = "smollm2-135m"
 
 
 class TextBackbone(nn.Module):
@@ -57,10 +60,68 @@ def text_backbone(name: str = DEFAULT_TEXT, pretrained: bool = True, max_length:
     else:
         raise UserError(f"Unknown text backbone {name!r}: {nearest(name, [DEFAULT_TEXT])} A local folder works too.")
     logging.disable_progress_bar()  # a bar for a quarter of a second is noise on a page
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     if pretrained:
-        body = AutoModel.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
+        body = AutoModel.from_pretrained(folder, dtype=torch.float32, use_safetensors=True, local_files_only=True)
     else:
         body = AutoModel.from_config(AutoConfig.from_pretrained(folder), dtype=torch.float32)
     body.pooler = None  # the mean over tokens is the sentence vector; BERT's pooler is not used
     return TextBackbone(body, tokenizer, body.config.hidden_size, max_length)
+
+
+def language_model(name: str = DEFAULT_LANGUAGE) -> tuple[Any, Any]:
+    """A causal language model in eval mode, float32, and its tokenizer: (model, tokenizer).
+
+    ``name``: ``smollm2-135m`` (packaged, 135 M parameters, Llama architecture: attention layers are called
+    ``q_proj``, ``k_proj``, ``v_proj``, ``o_proj``) or any local transformers folder. The packaged file is
+    quantised to four bits; the first call writes it out as safetensors (540 MB in the cache), the next ones
+    read that in half a second. Attention is PyTorch's fused one, as transformers chooses by itself.
+
+    Raises:
+        UserError: unknown name, or weights that cannot be had.
+    """
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    known = [n for n, entry in MANIFEST.items() if entry["kind"] == "language"]
+    if name not in known and not Path(name).is_dir():
+        raise UserError(f"Unknown language model {name!r}: {nearest(name, known)} A local folder works too.")
+    folder = _dequantised(name) if name in known else Path(name)
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    model = AutoModelForCausalLM.from_pretrained(
+        folder, dtype=torch.float32, use_safetensors=True, local_files_only=True
+    )
+    return model.eval(), tokenizer
+
+
+def _dequantised(name: str) -> Path:
+    """The folder with the float32 copy of a packaged gguf file, made on first use, whole or not at all."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
+
+    folder = cache_dir() / "converted" / f"{name}-{sha256(name)[:12]}"
+    if folder.is_dir():
+        return folder
+    source = path(name)
+    gguf: dict[str, Any] = {
+        "pretrained_model_name_or_path": str(source.parent),
+        "gguf_file": source.name,
+        "local_files_only": True,
+    }
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_name(f".{folder.name}.lock")):
+        if folder.is_dir():
+            return folder  # another process made it while this one waited
+        part = folder.with_name(f".{folder.name}.part")
+        shutil.rmtree(part, ignore_errors=True)
+        loaded = AutoModelForCausalLM.from_pretrained(dtype=torch.float32, **gguf)
+        # transformers refuses to save what it loaded from gguf, so a fresh model takes over the tensors.
+        config = {k: v for k, v in loaded.config.to_dict().items() if k != "quantization_config"}
+        with torch.device("meta"):  # no time spent on random weights
+            fresh = LlamaForCausalLM(LlamaConfig(**config))
+        fresh.load_state_dict(loaded.state_dict(), assign=True)
+        fresh.tie_weights()
+        fresh.save_pretrained(part)
+        AutoTokenizer.from_pretrained(**gguf).save_pretrained(part)
+        part.replace(folder)
+    return folder

@@ -121,7 +121,7 @@ def _fetch(name: str) -> None:
                 _download(name, part, before)
                 if _unpack(name, part):
                     for file in files:
-                        os.replace(part / file, folder / file)
+                        (part / file).replace(folder / file)
             if _state(name) != "ready":
                 raise UserError(
                     f"The weights of {name!r} arrived damaged twice: what was fetched does not have the SHA-256 of "
