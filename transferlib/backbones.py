@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from transferlib.errors import UserError, nearest
-from transferlib.weights import path
+from transferlib.weights import MANIFEST, path
 
 DEFAULT = "efficientnet-lite0"
 _PACKAGED = {"efficientnet-lite0": "tf_efficientnet_lite0", "efficientnet-lite1": "tf_efficientnet_lite1"}
@@ -41,6 +41,8 @@ class ImageBackbone(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """uint8 (N, 1 or 3, H, W) in 0..255 → features (N, out_features)."""
+        if x.ndim != 4 or x.shape[1] not in (1, 3):
+            raise UserError(f"Images come as (N, 1 or 3, H, W): got shape {tuple(x.shape)}.")
         x = x.to(self.mean.dtype) / 255
         x = x.expand(-1, 3, -1, -1)  # grey → (N, 3, H, W)
         if x.shape[-2:] != (self.size, self.size):
@@ -83,9 +85,15 @@ def image_backbone(name: str = DEFAULT, pretrained: bool = True, size: int = 64)
 
     timm_name = _PACKAGED.get(name, name)
     if timm_name.split(".")[0] not in timm.list_models():
-        raise UserError(f"Unknown backbone {name!r}: {nearest(name, [*_PACKAGED, 'small-cnn', *timm.list_models()])}")
+        known = [n for n, entry in MANIFEST.items() if entry["kind"] != "language"]
+        raise UserError(f"Unknown backbone {name!r}: {nearest(name, [*known, 'small-cnn', *timm.list_models()])}")
     try:
-        body: Any = timm.create_model(timm_name, pretrained=pretrained and name not in _PACKAGED, num_classes=0)
+        fixed: dict[str, Any] = (
+            {"img_size": size} if timm.get_pretrained_cfg(timm_name).fixed_input_size else {}
+        )  # ViTs and the like
+        body: Any = timm.create_model(
+            timm_name, pretrained=pretrained and name not in _PACKAGED, num_classes=0, **fixed
+        )
     except (OSError, RuntimeError) as error:
         raise UserError(
             f"The weights of {name!r} are not packaged and the model hub did not answer ({type(error).__name__}): "
@@ -98,7 +106,8 @@ def image_backbone(name: str = DEFAULT, pretrained: bool = True, size: int = 64)
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             module.momentum = 0.1
     config = body.pretrained_cfg
-    backbone = ImageBackbone(body, body.num_features, size, tuple(config["mean"]), tuple(config["std"]))
+    width = getattr(body, "head_hidden_size", body.num_features)  # MobileNetV3 has a layer after its features
+    backbone = ImageBackbone(body, width, size, tuple(config["mean"]), tuple(config["std"]))
     return backbone.to(memory_format=torch.channels_last)
 
 
