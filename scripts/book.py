@@ -6,23 +6,24 @@ notebook depends on it.
 
 import json
 import os
+import re
 import shutil
 import sys
 import time
 from pathlib import Path
 from typing import Annotated, Any
 
-import jupytext
-import nbformat
 import typer
 
 from transferlib.errors import UserError, nearest
 from transferlib.profiles import check_device, check_profile
 from transferlib.provenance import code_key, digest
 
+# jupytext and nbformat take seconds to import: only the commands that need them do.
+CELL = re.compile(r"^```\{code-cell\}[^\n]*\n((?::[^\n]*\n)*)(.*?)^```$", re.DOTALL | re.MULTILINE)
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = ROOT / "notebooks"
-app = typer.Typer(add_completion=False, help=__doc__)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 Build = Annotated[Path, typer.Option(envvar="TRANSFERLIB_BUILD", help="Folder everything is written to.")]
 Parameters = Annotated[str, typer.Option(envvar="TRANSFERLIB_PARAMETERS", help="PROFILE SEED DEVICE DATA_ROOT.")]
 
@@ -62,7 +63,7 @@ def code_cells(notebook: Any) -> list[Any]:
 
 def key(path: Path, parameters: dict[str, Any]) -> str:
     """What the outputs of a chapter depend on: its code, what that imports, the pins, the parameters."""
-    sources = "\n\n".join(cell.source for cell in code_cells(jupytext.read(path)))
+    sources = "\n\n".join(found.group(2) for found in CELL.finditer(path.read_text(encoding="utf-8")))
     try:
         code = code_key(sources)
     except SyntaxError as error:
@@ -94,6 +95,8 @@ def stale(build: Build, parameters: Parameters, only: str = "") -> None:
 @app.command()
 def execute(name: str, build: Build, parameters: Parameters) -> None:
     """Execute one chapter headless; the executed notebook appears only when every cell ran."""
+    import jupytext
+    import nbformat
     import papermill
 
     settings = parse(parameters)
@@ -124,7 +127,12 @@ def execute(name: str, build: Build, parameters: Parameters) -> None:
 
 def merged(path: Path, executed: Path) -> str:
     """Today's prose with the outputs of the run: an edit to the text needs no execution."""
+    import jupytext
+    import nbformat
+
     page, ran = jupytext.read(path), nbformat.read(executed, as_version=4)
+    if [cell.source for cell in code_cells(page)] != [cell.source for cell in code_cells(ran)]:
+        raise UserError(f"{path.name} has other code than its last execution: run `make execute CHAPTER={path.stem[:2]}`.")
     for cell, done in zip(code_cells(page), code_cells(ran), strict=True):
         # Progress bars speak on stderr; they are for the one who waits, not for the reader.
         cell.outputs = [o for o in done.outputs if o.get("name") != "stderr"]
