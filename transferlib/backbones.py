@@ -88,9 +88,8 @@ def image_backbone(name: str = DEFAULT, pretrained: bool = True, size: int = 64)
         known = [n for n, entry in MANIFEST.items() if entry["kind"] != "language"]
         raise UserError(f"Unknown backbone {name!r}: {nearest(name, [*known, 'small-cnn', *timm.list_models()])}")
     try:
-        fixed: dict[str, Any] = (
-            {"img_size": size} if timm.get_pretrained_cfg(timm_name).fixed_input_size else {}
-        )  # ViTs and the like
+        is_fixed = getattr(timm.get_pretrained_cfg(timm_name), "fixed_input_size", False)  # ViTs and the like
+        fixed: dict[str, Any] = {"img_size": size} if is_fixed else {}
         body: Any = timm.create_model(
             timm_name, pretrained=pretrained and name not in _PACKAGED, num_classes=0, **fixed
         )

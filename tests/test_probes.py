@@ -1,0 +1,150 @@
+"""Closed-form probes against scikit-learn, against leaving examples out by hand, and against known invariances."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_digits
+from sklearn.linear_model import Ridge, RidgeClassifierCV
+
+from transferlib.budgets import nested_subset
+from transferlib.errors import UserError
+from transferlib.probes import LAMBDAS, fit_probe, probe_curve, ridge_path
+
+SHAPES = [(40, 7), (7, 40), (20, 20), (21, 20)]  # primal, dual, and both sides of the switch
+
+
+def problem(n: int, d: int, c: int = 3, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    g = torch.Generator().manual_seed(seed)
+    x = torch.randn(n, d, generator=g, dtype=torch.float64) * torch.logspace(0, -2, d) + 5
+    return x, torch.randn(n, c, generator=g, dtype=torch.float64) + 1
+
+
+def digits() -> tuple[torch.Tensor, torch.Tensor]:
+    x, y = load_digits(return_X_y=True)
+    return torch.tensor(x, dtype=torch.float32), torch.tensor(y)
+
+
+@pytest.mark.parametrize(("n", "d"), SHAPES)
+def test_every_lambda_equals_scikit_learn(n, d):
+    x, y = problem(n, d)
+    lambdas = [1e-3, 1e-1, 1.0, 1e3]
+    weight, bias, _ = ridge_path(x, y, lambdas)
+    for w, b, lam in zip(weight, bias, lambdas, strict=True):
+        peer = Ridge(alpha=lam, solver="svd").fit(x.numpy(), y.numpy())
+        np.testing.assert_allclose(w, peer.coef_.T, atol=1e-8)
+        np.testing.assert_allclose(b, peer.intercept_, atol=1e-8)
+
+
+@pytest.mark.parametrize(("n", "d"), SHAPES)
+def test_leave_one_out_equals_leaving_each_one_out(n, d):
+    x, y = problem(n, d)
+    lambdas = [1e-2, 1.0, 1e2]
+    _, _, error = ridge_path(x, y, lambdas)
+    for e, lam in zip(error, lambdas, strict=True):
+        left = []
+        for i in range(n):
+            rest = np.arange(n) != i
+            peer = Ridge(alpha=lam, solver="svd").fit(x[rest].numpy(), y[rest].numpy())
+            left.append((peer.predict(x[i : i + 1].numpy())[0] - y[i].numpy()) ** 2)
+        assert float(e) == pytest.approx(np.mean(left), rel=1e-8)
+
+
+def test_the_probe_takes_the_lambda_with_the_smallest_leave_one_out_error():
+    x, y = digits()
+    few = nested_subset(y, 5, 0)
+    x, y = x[few].double(), y[few]
+    unit = ((x - x.mean(0)) ** 2).sum(1).mean()  # λ counts in mean squared lengths
+    weight, _, error = ridge_path(x, torch.eye(10, dtype=torch.float64)[y], [lam * float(unit) for lam in LAMBDAS])
+    probe = fit_probe(x, y)
+    assert probe.lam == pytest.approx(LAMBDAS[int(error.argmin())])
+    torch.testing.assert_close(probe.weight, weight[error.argmin()])
+    assert LAMBDAS[0] < probe.lam < LAMBDAS[-1]
+
+
+def test_scaling_shifting_and_rotating_the_features_change_nothing():
+    x, y = digits()
+    few = nested_subset(y, 4, 1)
+    rotation = torch.linalg.qr(torch.randn(64, 64, dtype=torch.float64, generator=torch.Generator().manual_seed(0)))[0]
+    test = x[:500].double()
+    plain = fit_probe(x[few].double(), y[few])
+
+    def moved(z):
+        return 1000 * (z @ rotation) + 77
+
+    other = fit_probe(moved(x[few].double()), y[few])
+    assert other.lam == plain.lam
+    torch.testing.assert_close(moved(test) @ other.weight + other.bias, test @ plain.weight + plain.bias)
+
+
+@pytest.mark.parametrize("n", [1, 5, 40])
+def test_as_good_as_scikit_learns_own_cross_validated_ridge(n):
+    x, y = digits()
+    ours, theirs = [], []
+    for seed in range(8):
+        few = nested_subset(y[:900], n, seed)
+        ours.append((fit_probe(x[few], y[few]).predict(x[900:]) == y[900:]).float().mean())
+        peer = RidgeClassifierCV(alphas=np.logspace(-1, 5, 25)).fit(x[few].numpy(), y[few].numpy())
+        theirs.append(peer.score(x[900:].numpy(), y[900:].numpy()))
+    assert np.mean(ours) > np.mean(theirs) - 0.01
+
+
+def test_the_curve_is_the_probe_point_by_point_on_nested_subsets():
+    x, y = digits()
+    budgets, seeds = [1, 3, 10, 50], [4, 0]  # 64 features: the last two are primal
+    curve = probe_curve(x[:900].double(), y[:900], x[900:].double(), y[900:], budgets, seeds)
+    assert curve.shape == (2, 4)
+    for i, seed in enumerate(seeds):
+        for j, n in enumerate(budgets):
+            few = nested_subset(y[:900], n, seed)
+            guess = fit_probe(x[few].double(), y[few]).predict(x[900:].double())
+            assert curve[i, j] == pytest.approx(float((guess == y[900:]).double().mean()), abs=1e-12)
+
+
+def test_float32_with_a_large_mean_agrees_with_float64():
+    x, y = digits()
+    x = x / 16 + 30
+    both = [
+        probe_curve(x[:900].to(t), y[:900], x[900:].to(t), y[900:], [2, 20], [0, 1])
+        for t in (torch.float32, torch.float64)
+    ]
+    np.testing.assert_allclose(both[0], both[1], atol=0.004)
+
+
+def test_the_curve_does_not_depend_on_the_number_of_threads():
+    x, y = digits()
+    before = torch.get_num_threads()
+    try:
+        curves = []
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            curves.append(probe_curve(x[:900], y[:900], x[900:], y[900:], [1, 20], range(6)))
+            assert torch.get_num_threads() == threads
+        np.testing.assert_array_equal(*curves)
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_labels_need_not_be_0_to_k_in_a_curve():
+    x, y = digits()
+    plain = probe_curve(x[:900], y[:900], x[900:], y[900:], [2], [0])
+    np.testing.assert_array_equal(probe_curve(x[:900], y[:900] * 3 + 5, x[900:], y[900:] * 3 + 5, [2], [0]), plain)
+
+
+X, Y = torch.randn(6, 4), torch.tensor([0, 1, 2, 0, 1, 2])
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: fit_probe(X * float("nan"), Y), "NaN or infinity in 6 of 6"),
+        (lambda: fit_probe(torch.ones(6, 4), Y), "same features"),
+        (lambda: fit_probe(X, Y * 0), "labels are class 0: at least two"),
+        (lambda: fit_probe(X, Y, n_classes=2), "must lie in 0 … 1: got 0 … 2"),
+        (lambda: fit_probe(X, Y, lambdas=[0.0, 1.0]), "λ must be positive"),
+        (lambda: fit_probe(X[0], Y), r"shape \(N, D\)"),
+        (lambda: probe_curve(X, Y, X, Y, [3], [0]), "n = 3 labels per class is more"),
+    ],
+)
+def test_bad_input_is_one_sentence(call, message):
+    with pytest.raises(UserError, match=message):
+        call()
