@@ -1,0 +1,187 @@
+"""Preference losses against bandits with known optima, and by hand."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from transferlib.errors import UserError
+from transferlib.preference import (
+    advantages,
+    dpo_loss,
+    kl,
+    leashed_reward,
+    ppo_loss,
+    reward_loss,
+    same_tokens,
+    sequence_log_probs,
+    token_log_probs,
+)
+
+
+def minimise(parameters, loss):
+    optimiser = torch.optim.LBFGS(parameters, max_iter=500, tolerance_grad=1e-12, tolerance_change=0)
+
+    def closure():
+        optimiser.zero_grad()
+        value = loss()
+        value.backward()
+        return value
+
+    optimiser.step(closure)
+
+
+def text(seed=0, b=2, length=5, v=7):
+    g = torch.Generator().manual_seed(seed)
+    return torch.randn(b, length, v, generator=g, dtype=torch.double), torch.randint(v, (b, length), generator=g)
+
+
+def test_sequence_log_probs_sum_the_answer_tokens_by_hand():
+    logits, ids = text()
+    mask = torch.tensor([[0, 0, 1, 1, 0], [0, 1, 1, 1, 1]])
+    p = logits.softmax(-1)
+    wanted = [
+        math.log(p[0, 1, ids[0, 2]] * p[0, 2, ids[0, 3]]),
+        sum(math.log(p[1, t - 1, ids[1, t]]) for t in range(1, 5)),
+    ]
+    assert sequence_log_probs(logits, ids, mask).tolist() == pytest.approx(wanted)
+    assert token_log_probs(logits, ids)[:, 0].tolist() == [0, 0]
+
+
+def test_bradley_terry_recovers_known_rewards():
+    truth = torch.tensor([0.0, 0.7, -1.2, 2.0], dtype=torch.double)
+    i, j = torch.triu_indices(4, 4, offset=1)
+    wins = torch.sigmoid(truth[i] - truth[j])  # how often i is preferred to j
+    reward = torch.zeros(4, dtype=torch.double, requires_grad=True)
+    minimise(
+        [reward],
+        lambda: (wins * reward_loss(reward[i], reward[j]) + (1 - wins) * reward_loss(reward[j], reward[i])).mean(),
+    )
+    assert torch.allclose(reward - reward[0], truth - truth[0], atol=1e-5)
+
+
+def test_dpo_on_a_bandit_is_the_reference_tilted_by_the_reward():
+    reward = torch.tensor([0.0, 0.7, -1.2, 2.0], dtype=torch.double)
+    ref, beta = torch.log_softmax(torch.tensor([0.3, -0.5, 1.0, 0.0], dtype=torch.double), 0), 0.6
+    i, j = torch.triu_indices(4, 4, offset=1)
+    wins = torch.sigmoid(reward[i] - reward[j])
+    logits = torch.zeros(4, dtype=torch.double, requires_grad=True)
+
+    def loss():
+        p = logits.log_softmax(0)
+        one, _, _ = dpo_loss(p[i], p[j], ref[i], ref[j], beta)
+        two, _, _ = dpo_loss(p[j], p[i], ref[j], ref[i], beta)
+        return (wins * one + (1 - wins) * two).mean()
+
+    minimise([logits], loss)
+    assert torch.allclose(logits.softmax(0), (ref + reward / beta).softmax(0), atol=1e-6)
+
+
+def test_dpo_starts_at_log_two_and_its_implied_rewards_are_beta_log_ratios():
+    a, b = torch.tensor([-3.0, -1.0]), torch.tensor([-2.0, -5.0])
+    losses, _, _ = dpo_loss(a, b, a, b, 0.1)
+    assert losses.tolist() == pytest.approx([math.log(2)] * 2)
+    losses, chosen, rejected = dpo_loss(a, b, a - 1, b + 2, 0.1)
+    assert chosen.tolist() == pytest.approx([0.1, 0.1])
+    assert rejected.tolist() == pytest.approx([-0.2, -0.2])
+    assert losses.tolist() == pytest.approx([math.log1p(math.exp(-0.3))] * 2)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "advantage", "objective", "slope"),
+    [
+        (1.0, 2.0, 2.0, 2.0),
+        (1.5, 2.0, 1.2 * 2, 0.0),
+        (1.5, -2.0, -3.0, -3.0),
+        (0.5, 2.0, 1.0, 1.0),
+        (0.5, -2.0, -1.6, 0.0),
+    ],
+)
+def test_ppo_clipped_objective_by_hand(ratio, advantage, objective, slope):
+    old = torch.tensor([[0.0, -1.0]])
+    new = (old + torch.tensor([[9.0, math.log(ratio)]])).requires_grad_()
+    mask = torch.tensor([[0, 1]])
+    loss = ppo_loss(new, old, torch.tensor([advantage]), mask)
+    loss.backward()
+    assert loss.item() == pytest.approx(-objective)
+    assert new.grad.tolist()[0] == pytest.approx([0.0, -slope])
+    assert ppo_loss(new, old, torch.tensor([[0.0, advantage]]), mask).item() == pytest.approx(-objective)
+
+
+def test_ppo_with_the_kl_leash_reaches_the_tilted_reference_on_a_bandit():
+    reward = torch.tensor([0.0, 1.0, -1.0], dtype=torch.double)
+    ref, beta = torch.log_softmax(torch.tensor([0.5, -0.5, 0.0], dtype=torch.double), 0), 0.8
+    logits = ref.clone().requires_grad_()
+    optimiser = torch.optim.SGD([logits], lr=0.5)
+    for _ in range(600):
+        old = logits.log_softmax(0).detach()
+        leashed = leashed_reward(reward, old, ref, beta)
+        advantage = leashed - (old.exp() * leashed).sum()
+        for _ in range(2):
+            optimiser.zero_grad()
+            # Every action is a text of one token; the mask weighs it by how often the old policy takes it.
+            ppo_loss(logits.log_softmax(0)[:, None], old[:, None], advantage, old.exp()[:, None]).backward()
+            optimiser.step()
+    assert torch.allclose(logits.softmax(0), (ref + reward / beta).softmax(0), atol=1e-3)
+
+
+def test_kl_is_zero_at_the_reference_and_equals_its_definition():
+    logits, _ = text()
+    other, _ = text(seed=3)
+    mask = torch.tensor([[0, 0, 1, 1, 0], [0, 1, 1, 1, 1]])
+    assert kl(logits, logits, mask).abs().max() == 0
+    each = torch.distributions.kl_divergence(
+        torch.distributions.Categorical(logits=logits), torch.distributions.Categorical(logits=other)
+    )
+    assert torch.allclose(kl(logits, other, mask), torch.stack([each[0, 1:3].sum(), each[1, 0:4].sum()]))
+
+
+def test_the_leash_takes_the_log_ratio_off_and_passes_no_gradient():
+    policy = torch.tensor([-1.0, -4.0], requires_grad=True)
+    leashed = leashed_reward(torch.tensor([1.0, 2.0]), policy, torch.tensor([-2.0, -2.0]), 0.5)
+    assert leashed.tolist() == [0.5, 3.0]
+    assert not leashed.requires_grad
+
+
+def test_advantages_are_leave_one_out():
+    assert advantages(torch.tensor([1.0, 2.0, 6.0])).tolist() == pytest.approx([1 - 4, 2 - 3.5, 6 - 1.5])
+
+
+def test_gradients_flow_to_the_policy_and_not_to_the_old_policy():
+    new = torch.tensor([[0.0, -1.0]], requires_grad=True)
+    ppo_loss(new, new, torch.ones(1), torch.ones(1, 2)).backward()  # ρ = 1, d ρ / d new = 1
+    assert new.grad.tolist() == [[-0.5, -0.5]]
+
+
+def test_bad_input_is_said_in_one_sentence():
+    none, one, two = torch.zeros(0), torch.zeros(1), torch.zeros(2)
+    logits, ids = text()
+    for call in (lambda: reward_loss(none, none), lambda: dpo_loss(none, none, none, none, 0.1)):
+        with pytest.raises(UserError, match="got 0 chosen and 0 rejected"):
+            call()
+    with pytest.raises(UserError, match="1 chosen and 2 rejected"):
+        reward_loss(one, two)
+    with pytest.raises(UserError, match="beta = 0"):
+        dpo_loss(one, one, one, one, 0)
+    with pytest.raises(UserError, match="beta = -1"):
+        leashed_reward(one, one, one, -1)
+    with pytest.raises(UserError, match="Text 1 of the batch has no answer token"):
+        sequence_log_probs(logits, ids, torch.tensor([[0, 1, 0, 0, 0], [1, 0, 0, 0, 0]]))
+    with pytest.raises(UserError, match="NaN or infinity"):
+        token_log_probs(logits * math.nan, ids)
+    with pytest.raises(UserError, match="clip = 0"):
+        ppo_loss(logits[0], logits[0], one, logits[0], clip=0)
+    with pytest.raises(UserError, match="no answer token"):
+        ppo_loss(torch.zeros(1, 2), torch.zeros(1, 2), one, torch.zeros(1, 2))
+    with pytest.raises(UserError, match="two finite rewards"):
+        advantages(torch.tensor([1.0, math.nan]))
+    with pytest.raises(UserError, match="'cat' has id 1 but the reward model's has 2"):
+        same_tokens({"dog": 0, "cat": 1}, {"dog": 0, "cat": 2})
+    same_tokens({"dog": 0}, {"dog": 0})
+
+
+def test_log_probs_agree_with_cross_entropy():
+    logits, ids = text()
+    wanted = -F.cross_entropy(logits[:, :-1].flatten(0, 1), ids[:, 1:].flatten(), reduction="none").view(2, 4)
+    assert torch.allclose(token_log_probs(logits, ids)[:, 1:], wanted)
