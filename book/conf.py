@@ -71,6 +71,7 @@ bibtex_default_style = "plain"
 bibtex_reference_style = "author_year"
 
 autodoc_typehints = "description"
+add_module_names = False
 autodoc_member_order = "bysource"
 napoleon_use_rtype = False
 

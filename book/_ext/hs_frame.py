@@ -1,7 +1,9 @@
 """What the page frame (_templates/layout.html) needs to know about a page."""
 
 import re
+from hashlib import sha256
 from html import unescape
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -58,14 +60,27 @@ def _description(body: str) -> str:
     return " ".join(text.split())[:220]
 
 
-def wide(body: str) -> str:
-    """Let figures and tables that a run wrote scroll sideways on their own on a narrow screen."""
-    body = re.sub(r"(<figure class=\"hs-figure\"[^>]*>)(<svg.*?</svg>)", r'\1<div class="hs-figure__scroll">\2</div>', body, flags=re.S)
-    return re.sub(r'<table border="1" class="(dataframe[^"]*)">(.*?)</table>', r'<div class="hs-scroll"><table class="\1">\2</table></div>', body, flags=re.S)
+TIDY = [
+    # Figures and tables that a run wrote scroll sideways on their own on a narrow screen.
+    (r'(<figure class="hs-figure"[^>]*>)(<svg.*?</svg>)', r'\1<div class="hs-figure__scroll">\2</div>'),
+    (r'<table border="1" class="(dataframe[^"]*)">(.*?)</table>', r'<div class="hs-scroll"><table class="\1">\2</table></div>'),
+    # What MyST-NB, pandas and docutils write that a screen reader cannot use.
+    (r' aria-label="Toggle hidden content"', ""),
+    (r"<th></th>", "<td></td>"),
+    (r' role="doc-biblioentry"', ""),
+    (r'<div role="list" class="citation-list"', '<div class="citation-list"'),
+]
+
+
+def tidy(body: str) -> str:
+    """The body of a page, ready for narrow screens and for screen readers."""
+    for pattern, better in TIDY:
+        body = re.sub(pattern, better, body, flags=re.S)
+    return body
 
 
 def _context(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None) -> None:
-    body = context["body"] = wide(context.get("body", ""))
+    body = context["body"] = tidy(context.get("body", ""))
     conf = app.config
     chapter = next((c for c in chapters(app.srcdir) if c.docname == page), None)
     context["hs_chapter"] = chapter and {
@@ -90,5 +105,8 @@ def _context(app: Sphinx, page: str, template: str, context: dict[str, Any], doc
 def setup(app: Sphinx) -> dict[str, bool]:
     for name, default in [("hs_repository", ""), ("hs_branch", "main"), ("hs_pages_branch", "gh-pages")]:
         app.add_config_value(name, default, "html", types=(str,))
+    # A page is read again when one of the extensions changes.
+    code = b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
+    app.add_config_value("hs_code", sha256(code).hexdigest(), "env", types=(str,))
     app.connect("html-page-context", _context)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

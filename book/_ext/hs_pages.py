@@ -20,14 +20,20 @@ import transferlib
 
 PACKAGE = Path(transferlib.__file__).parent
 ROOMS = {
-    "reused": ("What is reused", ("backbones", "language", "weights")),
-    "data": ("What it is reused on", ("datasets", "budgets")),
-    "strategies": ("How it is reused", ("strategies", "probes", "lora", "adapters", "prompts")),
-    "forgetting": ("Keeping what was known", ("forgetting", "rehearsal", "progressive")),
+    "reused": (
+        "What is reused",
+        ("backbones", "language", "weights", "extraction", "layers", "filters", "similarity", "selfsupervised"),
+    ),
+    "data": ("What it is reused on", ("datasets", "budgets", "domains")),
+    "strategies": (
+        "How it is reused",
+        ("strategies", "freezing", "groups", "probes", "lora", "deltas", "adapters", "prompts", "patterns"),
+    ),
+    "forgetting": ("Keeping what was known", ("fisher", "persample", "forgetting", "rehearsal", "progressive")),
     "domains": ("Crossing a domain gap", ("alignment", "adversarial", "reweighting", "test_time")),
     "tasks": ("Many tasks", ("multitask", "meta")),
     "preferences": ("Preferences", ("preference",)),
-    "running": ("Running it", ("training", "sweep", "profiles")),
+    "running": ("Running it", ("training", "curves", "sweep", "profiles", "provenance")),
     "showing": (
         "Showing it",
         ("chapter", "figures", "claims", "intervals", "exercises", "report", "widgets", "errors"),
@@ -224,7 +230,7 @@ class Gallery(_Page):
         for chapter in self.chapters():
             for html in chapter.widgets:
                 where = f'<a href="{chapter.docname}.html">{chapter.number} {escape(chapter.title)}</a>'
-                out.append(f'<section class="hs-shelf" aria-label="{escape(chapter.title)}"><p>From {where}</p>{html}</section>')
+                out.append(f'<div class="hs-shelf"><p>From {where}</p>{html}</div>')
         return [self.raw("".join(out))] if out else self.nothing("No chapter with a widget has been executed yet.")
 
 
@@ -301,6 +307,13 @@ def _feed(app: Sphinx, config: Any) -> None:
     (folder / "changes.xml").write_text(content, encoding="utf-8")
 
 
+def listed(room: str) -> list[str]:
+    """The modules of a room; the last room also takes what no other room names."""
+    named = {name for _, modules in ROOMS.values() for name in modules}
+    rest = [p.stem for p in sorted(PACKAGE.glob("[a-z]*.py")) if p.stem not in named]
+    return [*ROOMS[room][1], *(rest if room == list(ROOMS)[-1] else [])]
+
+
 class Api(SphinxDirective):
     """``{api} strategies``: the modules of one room of the package, from their docstrings."""
 
@@ -311,7 +324,7 @@ class Api(SphinxDirective):
         room = self.arguments[0]
         if room not in ROOMS:
             raise self.error(f"api: room {room!r} is unknown; write one of {', '.join(ROOMS)}.")
-        found = [name for name in self.names(room) if self.exists(name)]
+        found = [name for name in listed(room) if self.exists(name)]
         if not found:
             return [text("p", "hs-nothing", "Not written yet.")]
         parts = []
@@ -324,12 +337,6 @@ class Api(SphinxDirective):
             )
         return self.parse_text_to_nodes("\n".join(parts), allow_section_headings=True)
 
-    def names(self, room: str) -> list[str]:
-        """The modules of a room; the last room also takes what no other room names."""
-        named = {name for _, modules in ROOMS.values() for name in modules}
-        rest = [p.stem for p in sorted(PACKAGE.glob("[a-z]*.py")) if p.stem not in named]
-        return [*ROOMS[room][1], *(rest if room == list(ROOMS)[-1] else [])]
-
     def exists(self, name: str) -> bool:
         return (PACKAGE / f"{name}.py").is_file() or (PACKAGE / name / "__init__.py").is_file()
 
@@ -340,6 +347,7 @@ def _plain_docstring(app: Sphinx, what: str, name: str, obj: Any, options: Any, 
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
+    app.setup_extension("sphinx.ext.autodoc")
     app.add_role("chapter", ChapterRole())
     for name, directive in [
         ("parts", Parts),

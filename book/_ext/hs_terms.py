@@ -35,7 +35,7 @@ class Notation(SphinxDirective):
                         refdoc=self.env.docname, refwarn=True,
                     )  # fmt: skip
                 ]
-            row = box("tr", "hs-notation__row", box("th", "", nodes.math("", symbol.tex), scope="row"), box("td", "", *words))
+            row = box("tr", "hs-notation__row", box("td", "", nodes.math("", symbol.tex)), box("td", "", *words))
             row["ids"].append(f"sym-{symbol.key}")
             rows.append(row)
         caption = box("caption", "", nodes.Text(self.arguments[0]))

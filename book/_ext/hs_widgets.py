@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 from docutils import nodes
 from docutils.parsers.rst import directives
+from hs_reading import text
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
@@ -55,10 +56,8 @@ class Widget(SphinxDirective):
             metrics = json.loads(path.read_text(encoding="utf-8"))["metrics"]
             state = metrics.get(self.options.get("key", "widget"))
         if not state:
-            return self.parse_text_to_nodes(
-                f"The chart appears here once chapter `{chapter}` has been executed "
-                "with `make execute`."
-            )
+            sentence = f"The chart appears here once chapter {chapter} has been executed with make execute."
+            return [text("p", "hs-nothing", sentence)]
         html = import_module(f"transferlib.widgets.{self.arguments[0]}").html(state)
         return [nodes.raw("", html, format="html")]
 

@@ -35,9 +35,10 @@
     root.dataset[name] = wanted ?? (name === "theme" ? system : known[0]);
   }
   const unfold = (box) => { box.open = Number(box.dataset.depth) <= Number(root.dataset.depth); };
-  const parsing = new MutationObserver((records) => {
+  const unfoldNew = (records) => {
     for (const { addedNodes } of records) for (const node of addedNodes) if (node.matches?.("details.hs-depth")) unfold(node);
-  });
+  };
+  const parsing = new MutationObserver(unfoldNew);
   parsing.observe(root, { childList: true, subtree: true });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", (event) => {
     if (!store.get("theme")) root.dataset.theme = event.matches ? "dark" : "light";
@@ -370,6 +371,7 @@
   }
 
   document.addEventListener("DOMContentLoaded", () => {
+    unfoldNew(parsing.takeRecords());
     parsing.disconnect();
     for (const start of [bar, formulas, explanations, search, copying, exercises, whereAmI, scrollers, reveal]) start();
     addEventListener("hashchange", reveal);

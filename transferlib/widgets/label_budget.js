@@ -301,7 +301,7 @@ function verdict(data, n) {
   const sure = head.lo > 0 || head.hi < 0;
   box.append(make("p", "hs-lb__big", `${points(head.mean)} points`));
   box.append(make("p", "hs-lb__fine",
-    `95 % interval ${intervalText(head, points, "")}. ${head.aLabel} against ${head.bLabel}.`
+    `${head.aLabel[0].toUpperCase()}${head.aLabel.slice(1)} against ${head.bLabel}, 95 % interval ${intervalText(head, points, "")}.`
     + (sure ? "" : " The interval includes zero: no head start is shown here.")));
   const { worth } = head;
   if (!worth) {

@@ -1,0 +1,96 @@
+"""The built book, a server for it, and a real browser; each says why when it is not there."""
+
+import os
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+FLAGS = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+
+
+def html() -> Path:
+    """The folder of the built pages; ``HS_HTML`` names another one."""
+    return Path(os.environ.get("HS_HTML", ROOT / "build" / "html"))
+
+
+@pytest.fixture(scope="session")
+def book() -> Path:
+    """The built pages."""
+    if not (html() / "index.html").is_file():
+        pytest.skip(f"the book is not built: no {html() / 'index.html'}; run `make book` first")
+    return html()
+
+
+@pytest.fixture(scope="session")
+def pages(book: Path) -> list[str]:
+    """Every page of the book, without the listings of source code."""
+    found = [path.relative_to(book).as_posix() for path in sorted(book.rglob("*.html"))]
+    return [name for name in found if not name.startswith(("_modules/", "_static/"))]
+
+
+@pytest.fixture(scope="session")
+def chapter(pages: list[str]) -> str:
+    """The first chapter."""
+    found = [name for name in pages if name.startswith("chapters/")]
+    if not found:
+        pytest.skip("no chapter has been executed: run `make execute` first")
+    return found[0]
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture(scope="session")
+def site(book: Path) -> Iterator[str]:
+    """The address of the book on this machine."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(book)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Chromium, as the system installed it."""
+    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if path is None:
+        pytest.skip("no Chromium is installed: the pages are not tested in a browser here")
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with playwright.sync_playwright() as tools:
+        running = tools.chromium.launch(executable_path=path, args=FLAGS)
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def tab(browser: Any) -> Iterator[Callable[..., Any]]:
+    """Opens a fresh tab; its ``troubles`` list gathers console errors and requests to other hosts."""
+    contexts = []
+
+    def open_tab(**options: Any) -> Any:
+        options = {"viewport": {"width": 1280, "height": 800}, "reduced_motion": "reduce", **options}
+        context = browser.new_context(**options)
+        contexts.append(context)
+        page = context.new_page()
+        page.troubles = []
+        page.on("console", lambda m: m.type in ("error", "warning") and page.troubles.append(f"console: {m.text}"))
+        page.on("pageerror", lambda error: page.troubles.append(f"error: {error}"))
+        local = ("http://127.0.0.1:", "file:", "data:", "blob:")
+        page.on("request", lambda r: r.url.startswith(local) or page.troubles.append(f"request: {r.url}"))
+        return page
+
+    yield open_tab
+    for context in contexts:
+        context.close()

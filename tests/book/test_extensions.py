@@ -1,0 +1,157 @@
+"""The book's own directives: what they write, and the one sentence they say about a mistake."""
+
+import sys
+from io import StringIO
+from pathlib import Path
+
+import pytest
+
+EXT = Path(__file__).resolve().parents[2] / "book" / "_ext"
+pytest.importorskip("sphinx", reason="Sphinx is not installed: pip install -e .[book]")
+sys.path.insert(0, str(EXT))
+
+import hs_chapters  # noqa: E402
+import hs_frame  # noqa: E402
+import hs_katex  # noqa: E402
+import hs_pages  # noqa: E402
+import hs_symbols  # noqa: E402
+import hs_widgets  # noqa: E402
+from hs_symbols import Symbol  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def render(tmp_path_factory):
+    """Build one page in a bare book; gives its HTML and the warnings."""
+    from sphinx.application import Sphinx
+    from sphinx.util.console import nocolor
+    from sphinx.util.docutils import docutils_namespace
+
+    nocolor()
+
+    def build(markdown: str, notation: str = "") -> tuple[str, str]:
+        folder = tmp_path_factory.mktemp("book")
+        source = folder / "src"
+        source.mkdir()
+        (source / "conf.py").write_text(
+            f"import sys; sys.path.insert(0, {str(EXT)!r})\n"
+            "extensions = ['myst_parser', 'hs_katex', 'hs_reading', 'hs_widgets', 'hs_pages', 'hs_terms']\n"
+            "html_theme = 'basic'\nhtml_math_renderer = 'hs_katex'\nmyst_enable_extensions = ['colon_fence', 'dollarmath']\n"
+            "exclude_patterns = ['notation.md']\n"
+        )
+        (source / "index.md").write_text(f"# A page\n\n{markdown}\n")
+        if notation:
+            (source / "notation.md").write_text(notation)
+        warnings = StringIO()
+        with docutils_namespace():
+            Sphinx(source, source, folder / "out", folder / "doctrees", "html", status=None, warning=warnings).build()
+        return (folder / "out" / "index.html").read_text(), warnings.getvalue()
+
+    return build
+
+
+@pytest.mark.parametrize(
+    ("markdown", "sentence"),
+    [
+        (":::{depth} 4\nText.\n:::", "depth '4' is unknown; write 2 (Deeper) or 3 (Research)."),
+        (":::{formula}\nx\n:::", "put a line '---' between the LaTeX and the words."),
+        (":::{formula}\nx\n---\n:::", "give the LaTeX above the line '---' and the words below it."),
+        (":::{formula}\n:symbols: r\nr\n---\nwords\n:::", "symbols 'r': write 'symbol = its name'"),
+        (":::{notation} A table\nx\n:::", "notation line 'x': write 'LaTeX | name'"),
+        ("{chapter}`99`", "chapter role: '99' names no chapter; write 01 to 15"),
+        ("```{measured} 99 lead\n```", "chapter '99' is unknown; write 01 to 15."),
+        ("```{api} attic\n```", "room 'attic' is unknown; write one of reused, data"),
+        ("$\\frac{1}$", "formula '\\\\frac{1}': KaTeX parse error"),
+    ],
+)
+def test_a_mistake_gives_one_clear_sentence(render, markdown, sentence):
+    _, warnings = render(markdown)
+    found = [line for line in warnings.splitlines() if sentence in line]
+    assert len(found) == 1, warnings
+    assert "Traceback" not in warnings
+
+
+def test_depth_is_a_native_details_element_that_is_closed(render):
+    html, warnings = render(":::{depth} 2\n:title: Why $x$\nThe reason.\n:::")
+    assert not warnings
+    assert '<details class="hs-depth docutils"' in html or '<details class="hs-depth"' in html
+    assert 'data-depth="2"' in html
+    assert "<details open" not in html
+    assert "The reason." in html
+
+
+def test_a_formula_holds_symbols_and_words_and_explains_the_symbols_it_uses(render):
+    notation = "# Notation\n\n:::{notation} Letters\nr | rank\nB | up-projection\nq | unused\n:::\n"
+    html, warnings = render(":::{formula}\nW + \\frac{1}{r} B\n---\nweights plus a share\n:::", notation)
+    assert not warnings
+    assert "weights plus a share" in html
+    assert 'data-sym="r"' in html
+    assert "up-projection" in html
+    assert "unused" not in html
+
+
+def test_exercises_are_numbered_and_can_be_linked(render):
+    html, _ = render(":::{exercise} First\nDo it.\n:::\n\n:::{exercise} Second\nAgain.\n:::\n\n:::{solution}\nSo.\n:::")
+    assert 'id="exercise-1"' in html
+    assert 'data-exercise="index#exercise-2"' in html
+    assert '<details class="hs-solution' in html
+
+
+def test_pages_without_a_chapter_say_so(render):
+    html, warnings = render("```{gallery}\n```\n\n```{provenance}\n```\n\n```{claims}\n```\n\n```{chapter-list}\n```")
+    assert not warnings
+    assert html.count("hs-nothing") == 4
+    assert hs_chapters.chapters(Path("/nowhere")) == []
+
+
+def test_a_widget_without_its_metrics_says_how_to_get_them(render):
+    html, warnings = render("```{widget} label_budget\n:chapter: 01\n```")
+    assert not warnings
+    assert "make execute" in html
+
+
+def test_every_widget_is_wrapped_so_that_a_page_from_disk_can_run_it():
+    bundle = hs_widgets.bundle()
+    assert "export default" not in bundle
+    assert 'window.hsWidgets["label_budget"]' in bundle
+    with pytest.raises(ValueError, match="one 'export default'"):
+        hs_widgets.classic("x", "const a = 1;")
+
+
+def test_mark_takes_scripts_along_prefers_the_longest_and_leaves_names_alone():
+    theta, star, r = Symbol(r"\theta", "weights"), Symbol(r"\theta^*", "old weights"), Symbol("r", "rank")
+    tex, used = hs_symbols.mark(r"\theta_i - \theta^*_i + \text{error} / r", [theta, star, r])
+    assert used == [theta, star, r]
+    assert r"{\htmlData{sym=theta-star}{\theta^*_i}}" in tex
+    assert r"\text{error}" in tex
+    assert hs_katex.render(tex, True)
+
+
+def test_override_renames_and_removes():
+    symbols = [Symbol("r", "rank"), Symbol("x", "input")]
+    assert hs_symbols.override(symbols, "r = reward | reward model; x =") == [Symbol("r", "reward", "reward model")]
+
+
+def test_launch_links_only_for_a_known_repository():
+    chapter = hs_chapters.Chapter("01", "01_head_start", "Head start", "", "Part I")
+    assert hs_frame.launch(chapter, "", "main", "gh-pages") == []
+    links = dict(hs_frame.launch(chapter, "https://github.com/someone/head-start", "main", "gh-pages"))
+    assert links["Colab"].endswith("/someone/head-start/blob/gh-pages/_sources/chapters/01_head_start.ipynb")
+    assert links["Binder"].endswith("?urlpath=lab%2Ftree%2Fnotebooks%2F01_head_start.md")
+
+
+def test_feed_has_one_entry_a_dated_heading_and_escapes_it():
+    feed = hs_pages.feed("# Changelog\n\n## [0.2.0] - 2026-11-20\n\n- a < b\n\n## Unreleased\n\n- later\n", "")
+    assert feed.count("<entry>") == 1
+    assert "a &lt; b" in feed
+    assert "<updated>2026-11-20T00:00:00Z</updated>" in feed
+
+
+def test_every_module_of_the_package_has_a_room():
+    names = {path.stem for path in hs_pages.PACKAGE.glob("[a-z]*.py")}
+    listed = set(hs_pages.listed(list(hs_pages.ROOMS)[-1])) | {n for _, ms in hs_pages.ROOMS.values() for n in ms}
+    assert names <= listed
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(3.4, "3 s"), (59.4, "59 s"), (64, "1 min 04 s")])
+def test_duration(seconds, words):
+    assert hs_pages.duration(seconds) == words
