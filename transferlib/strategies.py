@@ -130,6 +130,8 @@ def partial_fine_tune(
     if not 0 <= train_last <= len(table):
         names = ", ".join(layer.name for layer in table)
         raise UserError(f"train_last = {train_last} is not possible: the backbone has {len(table)} layers ({names}).")
+    if train_last == 0:
+        freeze(model.backbone)
     for layer in table[: len(table) - train_last]:
         for module in layer.modules:
             freeze(module)
