@@ -10,7 +10,7 @@ sys.path.insert(0, str(HERE / "_ext"))
 
 project = "Head Start"
 author = "the Head Start authors"
-copyright = f"{datetime.now(tz=UTC):%Y}, {author}"  # noqa: A001
+copyright = f"{datetime.now(tz=UTC):%Y}, {author}"
 language = "en"
 
 # Where the repository lives, for "open in Colab / Binder" and the change feed. Empty: the links are left out.
@@ -31,6 +31,7 @@ extensions = [
     "hs_widgets",
     "hs_frame",
     "hs_pages",
+    "hs_reference",
     "hs_terms",
     "hs_search",
 ]

@@ -66,9 +66,7 @@ def read_chapter(notebook: Path, provenance: Path) -> Chapter:
     head = re.search(r"^# +(.+)\n+([^#:`\n].*(?:\n(?!\n).+)*)?", prose, flags=re.M)
     title = _plain(head.group(1)) if head else NAMES.get(number, notebook.stem)
     outputs = [
-        "".join(output.get("data", {}).get("text/html", ""))
-        for cell in cells
-        for output in cell.get("outputs", [])
+        "".join(output.get("data", {}).get("text/html", "")) for cell in cells for output in cell.get("outputs", [])
     ]
     claims = [box for html in outputs for box in re.findall(r'<div class="hs-claim".*?</div>', html, flags=re.S)]
     return Chapter(

@@ -63,7 +63,10 @@ def _description(body: str) -> str:
 TIDY = [
     # Figures and tables that a run wrote scroll sideways on their own on a narrow screen.
     (r'(<figure class="hs-figure"[^>]*>)(<svg.*?</svg>)', r'\1<div class="hs-figure__scroll">\2</div>'),
-    (r'<table border="1" class="(dataframe[^"]*)">(.*?)</table>', r'<div class="hs-scroll"><table class="\1">\2</table></div>'),
+    (
+        r'<table border="1" class="(dataframe[^"]*)">(.*?)</table>',
+        r'<div class="hs-scroll"><table class="\1">\2</table></div>',
+    ),
     # What MyST-NB, pandas and docutils write that a screen reader cannot use.
     (r' aria-label="Toggle hidden content"', ""),
     (r"<th></th>", "<td></td>"),

@@ -60,9 +60,7 @@ def visit_block(translator: Any, node: nodes.math_block) -> None:
         if "\\begin" not in tex:  # Sphinx's convention: & and \\ mean an aligned display
             tex = "\\begin{aligned}" + tex + "\\end{aligned}"
     # tabindex: a formula wider than a phone scrolls sideways, also from the keyboard.
-    translator.body.append(
-        translator.starttag(node, "div", CLASS="hs-equation", tabindex="0", role="group")
-    )
+    translator.body.append(translator.starttag(node, "div", CLASS="hs-equation", tabindex="0", role="group"))
     translator.body.append(_safe(tex, True, node))
     number = node.get("number")
     if number:

@@ -44,6 +44,14 @@ def text(tag: str, css: str, content: str, **attrs: str) -> hs_box:
     return box(tag, css, nodes.Text(content), **attrs)
 
 
+def term_link(inner: list[nodes.Node], term: str, docname: str) -> addnodes.pending_xref:
+    """A link to a glossary entry; the build says so when there is no such term."""
+    return addnodes.pending_xref(
+        "", nodes.inline("", "", *inner), refdomain="std", reftype="term", reftarget=term, refexplicit=True,
+        refdoc=docname, refwarn=True,
+    )  # fmt: skip
+
+
 class _Directive(SphinxDirective):
     has_content = True
     final_argument_whitespace = True
@@ -132,13 +140,7 @@ class Formula(_Directive):
             name = box("span", "hs-symbol__name", *self.inline(symbol.words))
             shown = [nodes.math("", symbol.tex), name]
             if symbol.term:
-                inner = nodes.inline("", "", *shown)
-                shown = [
-                    addnodes.pending_xref(
-                        "", inner, refdomain="std", reftype="term", reftarget=symbol.term, refexplicit=True,
-                        refdoc=self.env.docname, refwarn=True,
-                    )  # fmt: skip
-                ]
+                shown = [term_link(shown, symbol.term, self.env.docname)]
             items.append(box("li", "hs-symbol", *shown, data_sym=symbol.key))
         return box("ul", "hs-formula__legend", *items, aria_label="Symbols of the formula")
 

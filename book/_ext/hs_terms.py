@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from docutils import nodes
-from hs_reading import box
+from hs_reading import box, term_link
 from hs_symbols import parse
-from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
@@ -28,13 +27,7 @@ class Notation(SphinxDirective):
         for symbol in symbols:
             words = self.parse_inline(symbol.words, lineno=self.lineno)[0]
             if symbol.term:
-                inner = nodes.inline("", "", *words)
-                words = [
-                    addnodes.pending_xref(
-                        "", inner, refdomain="std", reftype="term", reftarget=symbol.term, refexplicit=True,
-                        refdoc=self.env.docname, refwarn=True,
-                    )  # fmt: skip
-                ]
+                words = [term_link(words, symbol.term, self.env.docname)]
             row = box("tr", "hs-notation__row", box("td", "", nodes.math("", symbol.tex)), box("td", "", *words))
             row["ids"].append(f"sym-{symbol.key}")
             rows.append(row)
@@ -60,7 +53,8 @@ def _write(app: Sphinx, error: Exception | None) -> None:
         return
     terms = definitions(app.env.get_doctree("glossary"))
     target = Path(app.outdir) / "_static" / "hs-terms.js"
-    target.write_text(f"window.hsTerms={json.dumps(terms, ensure_ascii=False, separators=(',', ':'))};\n", encoding="utf-8")
+    text = json.dumps(terms, ensure_ascii=False, separators=(",", ":"))
+    target.write_text(f"window.hsTerms={text};\n", encoding="utf-8")
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import hs_chapters  # noqa: E402
 import hs_frame  # noqa: E402
 import hs_katex  # noqa: E402
 import hs_pages  # noqa: E402
+import hs_reference  # noqa: E402
 import hs_symbols  # noqa: E402
 import hs_widgets  # noqa: E402
 from hs_symbols import Symbol  # noqa: E402
@@ -35,8 +36,9 @@ def render(tmp_path_factory):
         (source / "conf.py").write_text(
             f"import sys; sys.path.insert(0, {str(EXT)!r})\n"
             "extensions = ['myst_parser', 'hs_katex', 'hs_reading', 'hs_widgets', 'hs_pages', 'hs_terms']\n"
-            "html_theme = 'basic'\nhtml_math_renderer = 'hs_katex'\nmyst_enable_extensions = ['colon_fence', 'dollarmath']\n"
-            "exclude_patterns = ['notation.md']\n"
+            "extensions += ['hs_reference']\n"
+            "html_theme = 'basic'\nhtml_math_renderer = 'hs_katex'\n"
+            "myst_enable_extensions = ['colon_fence', 'dollarmath']\nexclude_patterns = ['notation.md']\n"
         )
         (source / "index.md").write_text(f"# A page\n\n{markdown}\n")
         if notation:
@@ -140,15 +142,17 @@ def test_launch_links_only_for_a_known_repository():
 
 
 def test_feed_has_one_entry_a_dated_heading_and_escapes_it():
-    feed = hs_pages.feed("# Changelog\n\n## [0.2.0] - 2026-11-20\n\n- a < b\n\n## Unreleased\n\n- later\n", "")
+    feed = hs_reference.feed("# Changelog\n\n## [0.2.0] - 2026-11-20\n\n- a < b\n\n## Unreleased\n\n- later\n", "")
     assert feed.count("<entry>") == 1
     assert "a &lt; b" in feed
     assert "<updated>2026-11-20T00:00:00Z</updated>" in feed
 
 
 def test_every_module_of_the_package_has_a_room():
-    names = {path.stem for path in hs_pages.PACKAGE.glob("[a-z]*.py")}
-    listed = set(hs_pages.listed(list(hs_pages.ROOMS)[-1])) | {n for _, ms in hs_pages.ROOMS.values() for n in ms}
+    names = {path.stem for path in hs_reference.PACKAGE.glob("[a-z]*.py")}
+    listed = set(hs_reference.listed(list(hs_reference.ROOMS)[-1])) | {
+        n for _, ms in hs_reference.ROOMS.values() for n in ms
+    }
     assert names <= listed
 
 

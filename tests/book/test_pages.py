@@ -9,7 +9,8 @@ AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text(encoding="utf-
 RUN = """async (rules) => (await axe.run(document, {resultTypes: ['violations'],
   ...(rules && {runOnly: {type: 'rule', values: rules}})})).violations.map(v =>
   `${v.id}: ${v.nodes.map(n => n.target.join(' ')).slice(0, 3).join(' | ')}: ${v.nodes[0].failureSummary}`)"""
-SETTLED = "document.fonts.ready.then(() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done))))"
+SETTLED = """document.fonts.ready.then(() => new Promise(done =>
+  requestAnimationFrame(() => requestAnimationFrame(done))))"""
 
 
 class _Links(HTMLParser):
@@ -49,8 +50,8 @@ def test_no_link_inside_the_book_is_broken_and_no_id_stands_twice(book, pages):
 
 
 def test_no_page_names_another_host_for_a_script_a_style_or_an_image(book, pages):
-    pattern = re.compile(r'<(?:script|img|link rel="(?:stylesheet|preload|icon)")[^>]*(?:src|href)="(?:https?:)?//[^"]*"')
-    wrong = [f"{name}: {found}" for name in pages for found in pattern.findall((book / name).read_text(encoding="utf-8"))]
+    tag = re.compile(r'<(?:script|img|link rel="(?:stylesheet|preload|icon)")[^>]*(?:src|href)="(?:https?:)?//[^"]*"')
+    wrong = [f"{name}: {found}" for name in pages for found in tag.findall((book / name).read_text(encoding="utf-8"))]
     wrong += [
         f"{path.name}: {found}"
         for path in (book / "_static").rglob("*.css")
