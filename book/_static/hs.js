@@ -137,10 +137,11 @@
       link.setAttribute("aria-describedby", "hs-tip");
       if (!tip.matches(":popover-open")) tip.showPopover();
       const box = [...at.getClientRects()][0] ?? at.getBoundingClientRect();
+      const frame = at.closest(".hs-equation")?.getBoundingClientRect() ?? box; // do not cover the formula
       const left = Math.max(12, Math.min(box.left + box.width / 2 - tip.offsetWidth / 2, root.clientWidth - tip.offsetWidth - 12));
-      const above = box.top - tip.offsetHeight - 8;
+      const above = frame.top - tip.offsetHeight - 8;
       tip.style.left = `${left + scrollX}px`;
-      tip.style.top = `${(above > 64 ? above : box.bottom + 8) + scrollY}px`;
+      tip.style.top = `${(above > 64 ? above : frame.bottom + 8) + scrollY}px`;
     }
     const wait = (link, at) => { clearTimeout(timer); timer = setTimeout(() => show(link, at), 120); };
     const watch = (node, link) => {
@@ -212,7 +213,7 @@
   function finder(query) {
     const box = make("search", "hs-find");
     const input = make("input");
-    Object.assign(input, { type: "search", placeholder: "Search the book", value: query, autocomplete: "off", spellcheck: false });
+    Object.assign(input, { type: "text", enterKeyHint: "go", placeholder: "Search the book", value: query, autocomplete: "off", spellcheck: false });
     input.setAttribute("aria-label", "Search the book");
     const note = make("p", "hs-find__note", "Type a word, a technique, a function.");
     note.setAttribute("aria-live", "polite");

@@ -24,14 +24,14 @@ function hydrate() {
   for (const el of document.querySelectorAll("[data-widget]:not([data-live])")) {
     const widget = window.hsWidgets?.[el.dataset.widget];
     if (!widget) continue;
-    const state = JSON.parse(el.dataset.state);
     const fallback = [...el.childNodes];
     el.dataset.live = "true";
     try {
-      widget.render({ model: pageModel({ state, n: state.start_n }), el });
+      // Traits other than the state start undefined: each widget has its own beginning.
+      widget.render({ model: pageModel({ state: JSON.parse(el.dataset.state) }), el });
       for (const node of fallback) node.remove();
     } catch (error) {
-      // The table that was in the page stays readable when a chart cannot be drawn.
+      // The table that was in the page becomes readable again when a chart cannot be drawn.
       console.error(`widget ${el.dataset.widget}:`, error);
     }
   }
