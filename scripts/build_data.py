@@ -1,7 +1,7 @@
 """Rebuild the embedded data sets from the public packages they come from.
 
-    python -m venv /tmp/build && /tmp/build/bin/pip install pillow numpy resvg_py==0.5.0
-    /tmp/build/bin/python scripts/build_data.py SOURCES
+    python -m venv build/venv && build/venv/bin/pip install pillow==13.0.0 numpy resvg_py==0.5.0
+    build/venv/bin/python scripts/build_data.py SOURCES
 
 ``SOURCES`` is a folder that holds these downloads, made with each registry's ordinary client:
 
@@ -33,14 +33,16 @@ from PIL import Image
 OUT = Path(__file__).resolve().parents[1] / "transferlib" / "datasets" / "embedded"
 PIXELS, COLUMNS = 64, 44
 STYLES = ("noto", "twemoji", "fluent", "openmoji")
+FASHION = "dataset-fashion-mnist_0.0~git20200523.55506a9-1_all.deb"
 SOURCES = {
     "emoji-datasource-google-16.0.0.tgz": "fb5fd131b362aab7a55542d2a147a79708cce0a8b1c1bbacd470172708b5c438",
     "emoji-datasource-twitter-16.0.0.tgz": "f64a530c63bca463bd8317fdc4615ce63a53a0c65018e4ce2d848aaba7a28877",
     "lobehub-fluent-emoji-3d-1.1.0.tgz": "c1bb7eee7de090205a232518a9ab4adb3df458bfbe8a1f78232991194c8b2e58",
     "openmoji-17.0.0.tgz": "55ee7d13485dec86e9f38c1f3a645a13382d33ff97c0cd845ee824b0aef45e68",
     "vaderSentiment-3.3.2.tar.gz": "5d7c06e027fc8b99238edb0d53d970cf97066ef97654009890b83703849632f9",
-    "dataset-fashion-mnist_0.0~git20200523.55506a9-1_all.deb": "39e172fe32dd318ebb3e512220c3beea2fa47d7e20bab348fb4e0922d6beefc0",
+    FASHION: "39e172fe32dd318ebb3e512220c3beea2fa47d7e20bab348fb4e0922d6beefc0",
 }
+REPEAT = 3.0  # grey levels, root mean square at 16 pixels: what is closer than that is the same drawing
 DOMAINS = {
     "tweets": "tweets_GroundTruth.txt",
     "amazon": "amazonReviewSnippets_GroundTruth.txt",
@@ -62,7 +64,10 @@ def spellings(unified: str) -> list[str]:
 
 
 def drawings(folder: Path) -> Iterator[tuple[dict[str, str], dict[str, bytes]]]:
-    """Each code point that all four vendors draw, skin tones left out: its table row and its files."""
+    """Each code point that all four vendors draw: its table row and its files. Skin tones are left out.
+
+    So are flags: the Fluent package fills them with Noto's drawings, as Microsoft draws no country's flag.
+    """
     import resvg_py
 
     for entry in json.loads((folder / "google/package/emoji.json").read_text()):
@@ -74,7 +79,7 @@ def drawings(folder: Path) -> Iterator[tuple[dict[str, str], dict[str, bytes]]]:
             "openmoji": [folder / f"openmoji/package/color/svg/{n}.svg" for n in names],
         }
         found = {style: next((f for f in paths if f.is_file()), None) for style, paths in files.items()}
-        if not all(found.values()) or entry["category"] == "Component":
+        if not all(found.values()) or entry["category"] in ("Component", "Flags"):
             continue
         row = {
             "codepoint": entry["unified"],
@@ -93,11 +98,18 @@ def emoji(sources: Path, work: Path) -> None:
     for name, archive in archives.items():
         with tarfile.open(sources / archive) as tar:
             tar.extractall(work / name, filter="data")
-    rows, tiles = [], {style: [] for style in STYLES}
+    rows, small = [], []
+    tiles: dict[str, list[Image.Image]] = {style: [] for style in STYLES}
     for row, data in drawings(work):
+        drawn = {style: on_white(data[style]) for style in STYLES}
+        # One vendor repeating a drawing is enough: a split by code point would show it in both parts.
+        thumb = np.stack([np.asarray(drawn[style].resize((16, 16), Image.Resampling.BOX), float) for style in STYLES])
+        if any((np.sqrt(((thumb - other) ** 2).mean((1, 2, 3))) < REPEAT).any() for other in small):
+            continue
         rows.append(row)
+        small.append(thumb)
         for style in STYLES:
-            tiles[style].append(on_white(data[style]))
+            tiles[style].append(drawn[style])
     for style in STYLES:
         sheet = Image.new("RGB", (COLUMNS * PIXELS, -(-len(rows) // COLUMNS) * PIXELS), "white")
         for i, tile in enumerate(tiles[style]):
@@ -111,12 +123,13 @@ def emoji(sources: Path, work: Path) -> None:
 
 def fashion(sources: Path, work: Path) -> None:
     """800 training and 200 test images of each class, the first of each in the original order."""
-    subprocess.run(["dpkg", "-x", str(sources / list(SOURCES)[5]), str(work)], check=True)
+    subprocess.run(["dpkg", "-x", str(sources / FASHION), str(work)], check=True)
     folder = work / "usr/share/datasets/fashion-mnist"
     parts = {}
     for split, name, count in (("train", "train", 800), ("test", "t10k", 200)):
-        images = np.frombuffer(gzip.decompress((folder / f"{name}-images-idx3-ubyte.gz").read_bytes()), np.uint8, offset=16)
-        labels = np.frombuffer(gzip.decompress((folder / f"{name}-labels-idx1-ubyte.gz").read_bytes()), np.uint8, offset=8)
+        pixels = gzip.decompress((folder / f"{name}-images-idx3-ubyte.gz").read_bytes())
+        classes = gzip.decompress((folder / f"{name}-labels-idx1-ubyte.gz").read_bytes())
+        images, labels = np.frombuffer(pixels, np.uint8, offset=16), np.frombuffer(classes, np.uint8, offset=8)
         keep = np.sort(np.concatenate([np.flatnonzero(labels == c)[:count] for c in range(10)]))
         parts[f"x_{split}"], parts[f"y_{split}"] = images.reshape(-1, 28, 28)[keep], labels[keep]
     np.savez_compressed(OUT / "fashion-mnist.npz", **parts)
@@ -162,9 +175,11 @@ def main(sources: Path) -> None:
         emoji(sources, Path(work))
         fashion(sources, Path(work))
         sentiment(sources)
-    files = sorted(p for p in OUT.iterdir() if p.suffix != ".json")
+    files = sorted(p for p in OUT.iterdir() if p.suffix not in (".json", ".txt"))
     (OUT / "manifest.json").write_text(json.dumps({p.name: sha256(p) for p in files}, indent=1) + "\n")
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("Say which folder holds the downloads: python scripts/build_data.py SOURCES")
     main(Path(sys.argv[1]))

@@ -22,16 +22,18 @@ def load(name: str, split: str = "train", **options: Any) -> Dataset:
     """Load one split of a data set.
 
     ``name``: ``fashion-mnist``, ``emoji`` (options ``style``, ``label``), ``digits``, ``sentiment``
-    (option ``domain``), ``torchvision:CIFAR10`` (options ``root``, ``size``) or ``folder:PATH`` (option
-    ``size``). ``split``: ``train`` or ``test``.
+    (option ``domain``), ``torchvision:CIFAR10`` (options ``root``, ``size``, ``limit``) or ``folder:PATH``
+    (option ``size``). ``split``: ``train`` or ``test``.
 
     Returns a :class:`Dataset`: ``x`` uint8 images (N, C, H, W) or a list of texts, ``y`` (N,), names, table.
 
     Raises:
         UserError: unknown name, split or option, a damaged archive, data that cannot be read.
     """
+    if not isinstance(name, str):
+        raise UserError(f"The data set {name!r} is no name: give a text such as 'emoji' or 'folder:photos'.")
     if split not in ("train", "test"):
-        raise UserError(f"Split {split!r} of {name!r} is unknown: {nearest(split, ['train', 'test'])}")
+        raise UserError(f"Split {split!r} of {name!r} is unknown: {nearest(str(split), ['train', 'test'])}")
     kind, _, address = name.partition(":")
     known = [*EMBEDDED, *(f"{kind}:…" for kind in ADDRESSED)]
     if name not in EMBEDDED and (kind not in ADDRESSED or not address):

@@ -37,7 +37,7 @@ def archive(name: str) -> bytes:
     data = path.read_bytes() if path.is_file() else b""
     if hashlib.sha256(data).hexdigest() != manifest[name]:
         state = "damaged" if data else "missing"
-        raise UserError(f"The embedded file {name} is {state}: install transferlib again, or run scripts/build_data.py.")
+        raise UserError(f"The embedded file {name} is {state}: reinstall transferlib or run scripts/build_data.py.")
     return data
 
 
@@ -46,3 +46,10 @@ def choose(what: str, value: str, known: list[str]) -> str:
     if value not in known:
         raise UserError(f"{what} {value!r} is unknown: {nearest(str(value), known)}")
     return value
+
+
+def square(size: int) -> int:
+    """``size`` when it is a usable image side. Raises ``UserError`` otherwise."""
+    if not isinstance(size, int) or not 1 <= size <= 1024:
+        raise UserError(f"The image size {size!r} is not usable: give a whole number of pixels from 1 to 1024.")
+    return size

@@ -16,6 +16,7 @@ def load(split: str) -> Dataset:
     """
     data = load_digits()
     part = slice(None, -500) if split == "train" else slice(-500, None)
-    x = torch.from_numpy(np.rint(data.images[part] * 255 / 16).astype(np.uint8)).unsqueeze(1)  # (N, 8, 8) → (N, 1, 8, 8)
+    grey = np.rint(data.images[part] * 255 / 16).astype(np.uint8)
+    x = torch.from_numpy(grey).unsqueeze(1)  # (N, 8, 8) → (N, 1, 8, 8)
     y = torch.from_numpy(data.target[part]).long()
     return Dataset("digits", split, x, y, [str(c) for c in range(10)], pd.DataFrame({"label": y.numpy()}))

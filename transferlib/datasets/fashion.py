@@ -21,5 +21,6 @@ def _arrays() -> dict[str, Tensor]:
 
 def load(split: str) -> Dataset:
     """Grey images uint8 (8000 or 2000, 1, 28, 28), ten classes, in the original order."""
-    x, y = _arrays()[f"x_{split}"], _arrays()[f"y_{split}"].long()
-    return Dataset("fashion-mnist", split, x.unsqueeze(1), y, CLASSES, pd.DataFrame({"label": y.numpy()}))
+    x, y = _arrays()[f"x_{split}"].clone(), _arrays()[f"y_{split}"].long()  # a clone: the caller may change it
+    meta = pd.DataFrame({"label": y.numpy()})
+    return Dataset("fashion-mnist", split, x.unsqueeze(1), y, list(CLASSES), meta)  # (N, 28, 28) → (N, 1, 28, 28)

@@ -1,4 +1,4 @@
-"""A folder of labelled images: one sub-folder a class, any image format that Pillow reads."""
+"""A folder of labelled images: one sub-folder a class, in the usual image formats."""
 
 import os
 import warnings
@@ -8,14 +8,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 from torch import Tensor
 
-from transferlib.datasets.base import Dataset
+from transferlib.datasets.base import Dataset, square
 from transferlib.errors import UserError
 
 PIXEL_LIMIT = 50_000_000  # a picture that unpacks to more is more likely an attack than a photo
 TEST_SHARE = 0.3
+# Pillow would hand EPS to another program, and follow what some rarer formats ask for.
+FORMATS = ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "ICO", "TGA", "JPEG2000"]
 
 
 def load(path: str, split: str, size: int = 64) -> Dataset:
@@ -26,14 +28,16 @@ def load(path: str, split: str, size: int = 64) -> Dataset:
     many and which. ``meta`` has ``file``, relative to PATH.
 
     Raises:
-        UserError: no such folder, no class folders, no readable image, fewer than two classes.
+        UserError: no such folder, no class folders, no readable image, images of fewer than two classes.
     """
-    root = Path(path)
+    root, size = Path(path).expanduser(), square(size)
     if not root.is_dir():
         raise UserError(f"There is no folder {path!r}: give the folder that holds one sub-folder for each class.")
-    given = (root / "train").is_dir() and (root / "test").is_dir()
+    given = all((root / part).is_dir() for part in ("train", "test"))
     base = root / split if given else root
-    classes = sorted(p.name for p in base.iterdir() if p.is_dir() and not p.name.startswith("."))
+    # Both parts name the classes, so that a number means the same class in each.
+    places = [root / "train", root / "test"] if given else [root]
+    classes = sorted({p.name for place in places for p in place.iterdir() if p.is_dir() and p.name[0] != "."})
     if len(classes) < 2:
         raise UserError(f"{str(base)!r} has {len(classes)} class folders: at least two are needed, one for each class.")
     pixels, labels, names, bad = [], [], [], []
@@ -45,37 +49,42 @@ def load(path: str, split: str, size: int = 64) -> Dataset:
         for file in files:
             try:
                 pixels.append(read(file, size))
-            except (OSError, UnidentifiedImageError, Image.DecompressionBombError, ValueError, SyntaxError) as error:
+            except Exception as error:  # a damaged file makes Pillow raise nearly anything
                 bad.append(f"{file.relative_to(root)} ({type(error).__name__})")
                 continue
             labels.append(number)
             names.append(str(file.relative_to(root)))
     if bad:
         shown = ", ".join(bad[:10]) + (f" and {len(bad) - 10} more" if len(bad) > 10 else "")
-        warnings.warn(f"{len(bad)} of {len(bad) + len(names)} files in {path!r} are no readable images: {shown}", stacklevel=3)
-    if not names:
-        raise UserError(f"{str(base)!r} holds no readable image: put images into one sub-folder for each class.")
-    return Dataset(f"folder:{path}", split, torch.stack(pixels), torch.tensor(labels), classes, pd.DataFrame({"file": names}))
+        said = f"{len(bad)} of {len(bad) + len(names)} files in {path!r} ({split}) are no readable images: {shown}"
+        warnings.warn(said, stacklevel=3)
+    if len(set(labels)) < 2:
+        only = f"readable images of one class only, {classes[labels[0]]!r}" if labels else "no readable image"
+        raise UserError(f"The {split} part of {path!r} holds {only}: put images into a sub-folder for each class.")
+    meta = pd.DataFrame({"file": names})
+    return Dataset(f"folder:{path}", split, torch.stack(pixels), torch.tensor(labels), classes, meta)
 
 
 def read(file: Path, size: int) -> Tensor:
     """One image as uint8 (3, size, size). Raises what Pillow raises, and ``ValueError`` above the pixel limit."""
-    with Image.open(file) as image:
+    if not file.is_file():  # a pipe would be waited for, without end
+        raise ValueError("not a regular file")
+    with Image.open(file, formats=FORMATS) as image:
         if image.width * image.height > PIXEL_LIMIT:
             raise ValueError(f"{image.width}×{image.height} is above the limit of {PIXEL_LIMIT} pixels")
         upright = ImageOps.exif_transpose(image)
         if upright.mode.startswith("I;16") or upright.mode == "I":  # 16 bits: Pillow would clip, not scale
             upright = Image.fromarray((np.asarray(upright, dtype=np.float32) / 257).clip(0, 255).astype(np.uint8))
-        square = ImageOps.fit(upright.convert("RGB"), (size, size), Image.Resampling.BILINEAR)
-    return torch.from_numpy(np.array(square)).permute(2, 0, 1)  # (H, W, 3) → (3, H, W)
+        fitted = ImageOps.fit(upright.convert("RGB"), (size, size), Image.Resampling.BILINEAR)
+    return torch.from_numpy(np.array(fitted)).permute(2, 0, 1)  # (H, W, 3) → (3, H, W)
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """Every file below ``folder``; a link back to a folder above it is not followed twice."""
-    seen: set[Path] = set()
+    """Every file below ``folder``. A link to a folder above it, or to one already seen, is not followed."""
+    top, seen = folder.resolve(), set[Path]()
     for place, inner, files in os.walk(folder, followlinks=True):
         real = Path(place).resolve()
-        if real in seen:
+        if real in seen or (real != top and top.is_relative_to(real)):
             inner.clear()
             continue
         seen.add(real)

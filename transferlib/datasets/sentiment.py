@@ -35,4 +35,4 @@ def load(split: str, domain: str = "tweets") -> Dataset:
     picked = np.sort(order[cut:] if split == "train" else order[:cut])
     rows = rows.iloc[picked].reset_index(drop=True)
     y = torch.from_numpy((rows["rating"].to_numpy() > 0).astype(np.int64))
-    return Dataset("sentiment", split, rows["text"].tolist(), y, CLASSES, rows[["rating", "domain"]])
+    return Dataset("sentiment", split, rows["text"].tolist(), y, list(CLASSES), rows[["rating", "domain"]])
