@@ -27,7 +27,7 @@ FACES = "affection concerned costume glasses hand hat negative neutral-skeptical
 HANDS = "hand-fingers-closed hand-fingers-open hand-fingers-partial hand-prop hand-single-finger hands"
 GROUPS = {
     "mammals": ["animal-mammal"],
-    "birds, fish and insects": ["animal-bird", "animal-marine", "animal-bug"],
+    "birds, sea life and insects": ["animal-bird", "animal-marine", "animal-bug"],
     "faces": [f"face-{kind}" for kind in FACES.split()],
     "hands": HANDS.split(),
     "fruit and vegetables": ["food-fruit", "food-vegetable"],
