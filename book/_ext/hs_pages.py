@@ -15,6 +15,8 @@ from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
+from transferlib.errors import nearest
+
 
 class _Page(SphinxDirective):
     """A directive without content that reads the executed chapters."""
@@ -191,9 +193,12 @@ class Measured(_Page):
         if number not in NAMES:
             raise self.error(f"measured: chapter {number!r} is unknown; write 01 to 15.")
         chapter = next((c for c in self.chapters() if c.number == number), None)
-        key = f"claim-{key}"
-        if chapter is None or key not in chapter.claims:
+        if chapter is None:
             return []
+        known = [name.removeprefix("claim-") for name in chapter.claims]
+        if key not in known:
+            raise self.error(f"measured: chapter {number} makes no claim {key!r}; {nearest(key, known)}")
+        key = f"claim-{key}"
         return [self.raw(linked(chapter.claims[key], chapter, key))]
 
 

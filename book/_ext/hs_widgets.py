@@ -67,7 +67,9 @@ def _write(app: Sphinx, config: Any) -> None:
     folder = Path(app.doctreedir) / "hs_static"
     folder.mkdir(parents=True, exist_ok=True)
     files = {"hs-widgets.js": bundle()}
-    files["hs-widgets.css"] = "".join(p.read_text(encoding="utf-8") for p in ASSETS.glob("*.css"))
+    # The label-budget sheet first: the others build on its frame, slider and rows.
+    sheets = sorted(ASSETS.glob("*.css"), key=lambda path: (path.stem != "label_budget", path.stem))
+    files["hs-widgets.css"] = "".join(path.read_text(encoding="utf-8") for path in sheets)
     for name, content in files.items():
         path = folder / name
         if not path.is_file() or path.read_text(encoding="utf-8") != content:

@@ -36,8 +36,18 @@ def weigh(folder: Path, addresses: list[str]) -> float:
     return total / 1000
 
 
-def measure(browser: Any, site: str, folder: Path, name: str, slow: int = 4) -> dict[str, float]:
-    """One page: kilobytes, largest contentful paint with the processor slowed ``slow`` times, layout shift."""
+def measure(browser: Any, site: str, folder: Path, name: str, slow: int = 4, loads: int = 3) -> dict[str, float]:
+    """One page: kilobytes, largest contentful paint with the processor slowed ``slow`` times, layout shift.
+
+    The paint is the fastest of ``loads`` cold loads, what the page can do; the shift is the worst of them.
+    """
+    found = [load(browser, site, folder, name, slow) for _ in range(loads)]
+    best = min(found, key=lambda one: one["paint ms"])
+    return {**best, "shift": max(one["shift"] for one in found)}
+
+
+def load(browser: Any, site: str, folder: Path, name: str, slow: int) -> dict[str, float]:
+    """One cold load of one page."""
     context = browser.new_context(viewport={"width": 1280, "height": 800})
     page = context.new_page()
     asked: list[str] = []

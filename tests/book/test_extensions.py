@@ -1,5 +1,6 @@
 """The book's own directives: what they write, and the one sentence they say about a mistake."""
 
+import json
 import sys
 from io import StringIO
 from pathlib import Path
@@ -131,6 +132,41 @@ def test_mark_takes_scripts_along_prefers_the_longest_and_leaves_names_alone():
 def test_override_renames_and_removes():
     symbols = [Symbol("r", "rank"), Symbol("x", "input")]
     assert hs_symbols.override(symbols, "r = reward | reward model; x =") == [Symbol("r", "reward", "reward model")]
+
+
+def notebook(source, outputs=()):
+    """A notebook of one markdown cell and one code cell whose outputs are HTML."""
+    return json.dumps(
+        {
+            "cells": [
+                {"cell_type": "markdown", "source": source},
+                {"cell_type": "code", "source": "", "outputs": [{"data": {"text/html": html}} for html in outputs]},
+            ]
+        }
+    )
+
+
+CLAIM = '<div class="hs-claim" data-holds="true" id="claim-lead"><p>It leads.</p><p>9 [8, 10]</p></div>'
+
+
+def test_a_chapter_is_read_from_its_notebook(tmp_path):
+    (tmp_path / "chapters").mkdir()
+    text = "# 06 LoRA\n\nYou will *train* {term}`weights`\nby the hundred.\n\n:::{exercise} Count $n$\n:::\n"
+    widget = '<div class="hs-widget" data-widget="dial"></div>'
+    (tmp_path / "chapters" / "06_lora.ipynb").write_text(notebook(text, [CLAIM, widget]))
+    (chapter,) = hs_chapters.chapters(tmp_path)
+    assert (chapter.number, chapter.title, chapter.part) == ("06", "LoRA", "Part II · Careful fine-tuning")
+    assert chapter.lead == "You will train weights by the hundred."
+    assert chapter.exercises == ("Count $n$",)
+    assert chapter.claims == {"claim-lead": CLAIM}
+    assert chapter.widgets == (widget,)
+
+
+def test_a_claim_shown_elsewhere_links_to_its_cell_and_leaves_its_id_there():
+    chapter = hs_chapters.Chapter("06", "06_lora", "LoRA", "", "")
+    shown = hs_pages.linked(CLAIM, chapter, "claim-lead")
+    assert ' id="' not in shown
+    assert 'href="chapters/06_lora.html#claim-lead"' in shown
 
 
 def test_launch_links_only_for_a_known_repository():
