@@ -119,7 +119,7 @@ def test_the_curve_does_not_depend_on_the_number_of_threads():
             torch.set_num_threads(threads)
             allowed = torch.__config__.parallel_info()
             curves.append(probe_curve(x[:900], y[:900], x[900:], y[900:], [1, 20], range(6)))
-            assert torch.__config__.parallel_info() == allowed  # MKL's limit is the process's, not a thread's
+            assert torch.__config__.parallel_info() == allowed  # the workers' own limit stayed theirs
         np.testing.assert_array_equal(*curves)
     finally:
         torch.set_num_threads(before)

@@ -160,15 +160,11 @@ def probe_curve(
         guess = present[scores.reshape(len(test), len(budgets), classes).argmax(2)]  # (T, B·C) → (T, B, C) → (T, B)
         return [float(accuracy) for accuracy in (guess == truth[:, None]).mean(0)]
 
-    threads = torch.get_num_threads()
-    try:
-        with (
-            threadpool_limits(1, "blas"),
-            ThreadPoolExecutor(threads, initializer=lambda: torch.set_num_threads(1)) as pool,
-        ):
-            return np.array(list(pool.map(one, seeds)))
-    finally:
-        torch.set_num_threads(threads)
+    def single() -> None:
+        torch.set_num_threads(1)  # for the worker it is called in, not for the process
+
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(torch.get_num_threads(), initializer=single) as pool:
+        return np.array(list(pool.map(one, seeds)))
 
 
 def _checked(x: Array) -> Array:
