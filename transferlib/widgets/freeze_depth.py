@@ -38,7 +38,7 @@ def check_state(state: dict[str, Any]) -> dict[str, Any]:
         if [point.get("k") for point in points] != ks:
             raise UserError(f"freeze_depth: the budget n = {budget.get('n')!r} must have one point for each k in {ks}.")
         for point in points:
-            numbers = [point.get(key) for key in ("mean", "lo", "hi", "train")] + list((point.get("gain") or {}).values())
+            numbers = [*(point.get(key) for key in ("mean", "lo", "hi", "train")), *(point.get("gain") or {}).values()]
             if not all(isinstance(v, int | float) and math.isfinite(v) for v in numbers):
                 raise UserError(f"freeze_depth: n = {budget['n']}, k = {point['k']} holds a number that is not finite.")
     return state
@@ -47,16 +47,19 @@ def check_state(state: dict[str, Any]) -> dict[str, Any]:
 def table(state: dict[str, Any]) -> str:
     """The numbers as an HTML table, for readers without JavaScript."""
     budgets = state["budgets"]
-    head = "".join(f'<th scope="col">n = {b["n"]}: test (95 % interval)</th><th scope="col">training</th>' for b in budgets)
+    pair = '<th scope="col">n = {}: test (95 % interval)</th><th scope="col">training</th>'
+    head = "".join(pair.format(budget["n"]) for budget in budgets)
     rows = []
     for i, depth in enumerate(state["depths"]):
-        cells = [f"<td>{depth['trainable']:,}</td><td>{depth['memory'] / 1e6:.1f}</td><td>{depth['stored'] / 1e6:.2f}</td>"]
+        costs = (f"{depth['trainable']:,}", f"{depth['memory'] / 1e6:.1f}", f"{depth['stored'] / 1e6:.2f}")
+        cells = [f"<td>{cost}</td>" for cost in costs]
         for budget in budgets:
             mean, lo, hi, train = (100 * budget["points"][i][key] for key in ("mean", "lo", "hi", "train"))
             cells.append(f"<td>{mean:.1f} ({lo:.1f} to {hi:.1f})</td><td>{train:.1f}</td>")
         rows.append(f'<tr><th scope="row">{depth["k"]}</th>{"".join(cells)}</tr>')
+    title = escape(str(state.get("title", "Freezing depth")))
     return (
-        f"<table><caption>{escape(str(state.get('title', 'Freezing depth')))} Accuracy in %, n labels per class</caption>"
+        f"<table><caption>{title} Accuracy in %, n labels per class</caption>"
         '<thead><tr><th scope="col">layers trained</th><th scope="col">parameters that move</th>'
         f'<th scope="col">memory of a step (MB)</th><th scope="col">stored per task (MB)</th>{head}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table>"
