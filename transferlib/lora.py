@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from transferlib.errors import UserError, nearest
+from transferlib.freezing import freeze
 from transferlib.patterns import find_modules, replace_module
-from transferlib.strategies import freeze
 
 
 class LoRA(nn.Module):
