@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from transferlib.errors import UserError
+from transferlib.freezing import hold_statistics
 from transferlib.test_time import Tent, batchnorms, check_batch, entropy, reestimate_batchnorm
 
 
@@ -70,6 +71,13 @@ def test_reestimation_leaves_the_model_and_all_weights_alone():
     assert not adapted.training
     assert adapted[1].momentum == 0.1
     assert not adapted[1]._forward_pre_hooks
+
+
+def test_held_statistics_are_reestimated_and_adapted_like_live_ones():
+    # A frozen or fine-tuned backbone holds its BatchNorm: .train() has no effect on it.
+    live, held, x = network(), hold_statistics(network()), target()
+    assert same(reestimate_batchnorm(live, [x]).state_dict(), reestimate_batchnorm(held, [x]).state_dict())
+    assert torch.equal(Tent(live).adapt(x)[0], Tent(held).adapt(x)[0])
 
 
 def test_entropy_of_known_predictions():

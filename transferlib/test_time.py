@@ -74,7 +74,7 @@ def reestimate_batchnorm(model: nn.Module, batches: Iterable[Tensor], prior: flo
     hooks = [layer.register_forward_pre_hook(watch) for layer in layers]
     momenta = [layer.momentum for layer in layers]
     for layer in layers:
-        layer.train()
+        layer.training = True  # not .train(): layers held by transferlib.freezing refuse it
         layer.momentum = 0.0  # the batch normalises, the running statistics stay the source's
     for batch in batches:
         model(check_batch(batch))
@@ -126,7 +126,7 @@ class Tent:
         self._momenta = {layer: layer.momentum for layer in layers}
         model.eval().requires_grad_(False)
         for layer in layers:
-            layer.train()
+            layer.training = True  # not .train(): layers held by transferlib.freezing refuse it
             layer.momentum = 0.0  # never overwrite what the way back needs
         for layer in self.layers:
             layer.requires_grad_(True)
