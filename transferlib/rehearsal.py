@@ -31,12 +31,13 @@ class Reservoir:
         """Offer a batch, in order: x (B, …), y (B,). Raises ``UserError`` when their lengths differ."""
         if len(x) != len(y):
             raise UserError(f"The memory was offered {len(x)} examples with {len(y)} labels: give one label each.")
-        for one, label in zip(x, y, strict=True):
+        room = min(self.capacity - len(self), len(x))
+        if room > 0:
+            self.x = x[:room].clone() if self.x is None else torch.cat([self.x, x[:room]])  # (n, …) → (n + room, …)
+            self.y = torch.cat([self.y, y[:room]])
+            self.seen += room
+        for one, label in zip(x[room:], y[room:], strict=True):
             self.seen += 1
-            if len(self) < self.capacity:
-                self.x = one[None].clone() if self.x is None else torch.cat([self.x, one[None]])  # (n, …) → (n + 1, …)
-                self.y = torch.cat([self.y, label[None]])
-                continue
             slot = int(torch.randint(self.seen, (1,), generator=self._generator))
             if slot < self.capacity and self.x is not None:
                 self.x[slot], self.y[slot] = one, label
