@@ -18,7 +18,13 @@ HERE = Path(__file__).parent
 
 
 def dataset(
-    label: str, x: Sequence[str], series: Mapping[str, ArrayLike], *, x_label: str, y_label: str, say: Sequence[str] = ()
+    label: str,
+    x: Sequence[str],
+    series: Mapping[str, ArrayLike],
+    *,
+    x_label: str,
+    y_label: str,
+    say: Sequence[str] = (),
 ) -> dict[str, Any]:
     """One tab of the dial: ``series`` {label: values (seeds, len(x)) in percent}, ``say`` a sentence for each x."""
     lines = []
@@ -30,7 +36,7 @@ def dataset(
 
 
 def check_state(state: dict[str, Any]) -> dict[str, Any]:
-    """Return ``state``, ``{"title", "start_n": place of the slider, "datasets": [dataset(...)]}``, when it can be drawn.
+    """Return ``state``, ``{"title", "start_n": place of the slider, "datasets": [dataset(...)]}``, checked.
 
     Raises ``UserError`` when a part is missing, lists differ in length, or a number is not finite.
     """
@@ -60,7 +66,8 @@ def table(data: dict[str, Any]) -> str:
         rows.append(f'<tr><th scope="row">{escape(str(x))}</th>{cells}</tr>')
     return (
         f"<table><caption>{escape(data['label'])}: {escape(data['y_label'])}, mean (95 % interval)</caption>"
-        f'<thead><tr><th scope="col">{escape(data["x_label"])}</th>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
+        f'<thead><tr><th scope="col">{escape(data["x_label"])}</th>{head}</tr></thead>'
+        f"<tbody>{''.join(rows)}</tbody></table>"
     )
 
 
@@ -70,7 +77,8 @@ def html(state: dict[str, Any]) -> str:
     data = escape(json.dumps(state, separators=(",", ":"), allow_nan=False), quote=True)
     return (
         f'<div class="hs-widget" data-widget="dial" data-state="{data}">'
-        f'<div class="hs-widget__fallback" role="region" tabindex="0" aria-label="{escape(state["title"], quote=True)}">'
+        f'<div class="hs-widget__fallback" role="region" tabindex="0"'
+        f' aria-label="{escape(state["title"], quote=True)}">'
         f"{''.join(table(item) for item in state['datasets'])}</div></div>"
     )
 
