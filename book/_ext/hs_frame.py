@@ -67,6 +67,11 @@ TIDY = [
         r'<table border="1" class="(dataframe[^"]*)">(.*?)</table>',
         r'<div class="hs-scroll"><table class="\1">\2</table></div>',
     ),
+    # A claim can be linked to; the cell that measured it stands right above.
+    (
+        r'(<div class="hs-claim"[^>]* id="([^"]+)"><p class="hs-claim__statement">.*?)(</p>)',
+        r'\1<a class="headerlink" href="#\2" title="Link to this claim">#</a>\3',
+    ),
     # What MyST-NB, pandas and docutils write that a screen reader cannot use.
     (r' aria-label="Toggle hidden content"', ""),
     (r"<th></th>", "<td></td>"),

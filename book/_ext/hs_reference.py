@@ -1,7 +1,9 @@
 """The package's reference from its docstrings, and CHANGELOG.md as a page and as a feed."""
 
 import re
+from contextlib import suppress
 from html import escape
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +99,11 @@ def listed(room: str) -> list[str]:
     return [*ROOMS[room][1], *(rest if room == list(ROOMS)[-1] else [])]
 
 
+def exists(name: str) -> bool:
+    """Whether the package has a module or a package of that name."""
+    return (PACKAGE / f"{name}.py").is_file() or (PACKAGE / name / "__init__.py").is_file()
+
+
 class Api(SphinxDirective):
     """``{api} strategies``: the modules of one room of the package, from their docstrings."""
 
@@ -106,7 +113,7 @@ class Api(SphinxDirective):
         room = self.arguments[0]
         if room not in ROOMS:
             raise self.error(f"api: room {room!r} is unknown; write one of {', '.join(ROOMS)}.")
-        found = [name for name in listed(room) if self.exists(name)]
+        found = [name for name in listed(room) if exists(name)]
         if not found:
             return [text("p", "hs-nothing", "Not written yet.")]
         parts = []
@@ -119,9 +126,6 @@ class Api(SphinxDirective):
             )
         return self.parse_text_to_nodes("\n".join(parts), allow_section_headings=True)
 
-    def exists(self, name: str) -> bool:
-        return (PACKAGE / f"{name}.py").is_file() or (PACKAGE / name / "__init__.py").is_file()
-
 
 def _plain_docstring(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
     """Docstrings write ``|x|`` and ``‖x‖``; reStructuredText would take the bars for a substitution."""
@@ -130,10 +134,19 @@ def _plain_docstring(app: Sphinx, what: str, name: str, obj: Any, options: Any, 
         lines[i] = "``".join(re.sub(r"\|", r"\\|", part) if k % 2 == 0 else part for k, part in enumerate(parts))
 
 
+def _import_once(app: Sphinx, env: Any, names: list[str]) -> None:
+    """Import the package before Sphinx forks its readers: torch takes seconds, once is enough."""
+    if any(name.startswith("api/") for name in names):
+        for module in (name for room in ROOMS for name in listed(room) if exists(name)):
+            with suppress(Exception):  # autodoc names the module that cannot be imported
+                import_module(f"transferlib.{module}")
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     app.setup_extension("sphinx.ext.autodoc")
     app.add_directive("changelog", Changelog)
     app.add_directive("api", Api)
     app.connect("autodoc-process-docstring", _plain_docstring, priority=900)
     app.connect("config-inited", _feed)
+    app.connect("env-before-read-docs", _import_once)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
