@@ -67,7 +67,9 @@ def key(path: Path, parameters: dict[str, Any]) -> str:
     try:
         code = code_key(sources)
     except SyntaxError as error:
-        raise UserError(f"{path.name} has a code cell that Python cannot read: {error.msg} in {error.text!r}.") from None
+        raise UserError(
+            f"{path.name} has a code cell that Python cannot read: {error.msg} in {error.text!r}."
+        ) from None
     lock = (ROOT / "requirements.lock").read_bytes()
     return digest(code, lock, json.dumps(parameters, sort_keys=True))
 
@@ -132,7 +134,9 @@ def merged(path: Path, executed: Path) -> str:
 
     page, ran = jupytext.read(path), nbformat.read(executed, as_version=4)
     if [cell.source for cell in code_cells(page)] != [cell.source for cell in code_cells(ran)]:
-        raise UserError(f"{path.name} has other code than its last execution: run `make execute CHAPTER={path.stem[:2]}`.")
+        raise UserError(
+            f"{path.name} has other code than its last execution: run `make execute CHAPTER={path.stem[:2]}`."
+        )
     for cell, done in zip(code_cells(page), code_cells(ran), strict=True):
         # Progress bars speak on stderr; they are for the one who waits, not for the reader.
         cell.outputs = [o for o in done.outputs if o.get("name") != "stderr"]

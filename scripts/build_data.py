@@ -98,7 +98,8 @@ def emoji(sources: Path, work: Path) -> None:
     for name, archive in archives.items():
         with tarfile.open(sources / archive) as tar:
             tar.extractall(work / name, filter="data")
-    rows, small = [], []
+    rows: list[dict[str, str]] = []
+    small: list[np.ndarray] = []
     tiles: dict[str, list[Image.Image]] = {style: [] for style in STYLES}
     for row, data in drawings(work):
         drawn = {style: on_white(data[style]) for style in STYLES}
@@ -155,9 +156,9 @@ def sentiment(sources: Path) -> None:
                 if words and words not in seen:
                     seen.add(words)
                     rows.append([domain, f"{float(rating):.3f}", text])
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([["domain", "rating", "text"], *rows])
-    (OUT / "sentiment.csv.gz").write_bytes(gzip.compress(text.getvalue().encode(), 9, mtime=0))
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerows([["domain", "rating", "text"], *rows])
+    (OUT / "sentiment.csv.gz").write_bytes(gzip.compress(out.getvalue().encode(), 9, mtime=0))
 
 
 def sha256(path: Path) -> str:

@@ -18,7 +18,17 @@ def environment(lock: str) -> str:
         "# Written by scripts/environment.py from requirements.lock; a test keeps them equal.\n"
         "name: head-start\nchannels:\n  - conda-forge\ndependencies:\n  - python=3.11\n  - make\n  - pip\n  - pip:\n"
     )
-    chosen = ("torch", "torchvision", "timm", "transformers", "papermill", "jupytext", "jupyterlab", "sphinx", "myst-nb")
+    chosen = (
+        "torch",
+        "torchvision",
+        "timm",
+        "transformers",
+        "papermill",
+        "jupytext",
+        "jupyterlab",
+        "sphinx",
+        "myst-nb",
+    )
     found = pins(lock)
     lines = [f"      - {name}=={found[name]}" for name in chosen]
     return head + "\n".join([*lines, "      - -c requirements.lock", "      - -e .[book]"]) + "\n"

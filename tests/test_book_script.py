@@ -11,7 +11,6 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "scripts"))
 import book  # noqa: E402
-
 from transferlib.errors import UserError  # noqa: E402
 
 PAGE = """---
@@ -74,7 +73,9 @@ def test_prose_re_renders_without_execution_and_code_or_parameters_do_not(
     assert stale(place, capsys, "cpu 1 cpu ") == "01_tiny"
     page(place, code="print(SEED)")
     assert stale(place, capsys) == "01_tiny"
-    with pytest.raises(UserError, match=r"01_tiny\.md has other code than its last execution: run `make execute CHAPTER=01`"):
+    with pytest.raises(
+        UserError, match=r"01_tiny\.md has other code than its last execution: run `make execute CHAPTER=01`"
+    ):
         book.merged(place / "notebooks" / "01_tiny.md", build / "executed" / "01_tiny.ipynb")
 
 

@@ -26,7 +26,7 @@ def test_numbers_are_printed_with_a_real_minus_and_infinity() -> None:
 
 
 def test_a_claim_without_a_value_or_a_verdict_is_refused() -> None:
-    with pytest.raises(UserError, match="write {value}"):
+    with pytest.raises(UserError, match=r"write \{value\}"):
         check_claim("x", "No number here.", LEAD, lambda v: True)
     with pytest.raises(UserError, match="must return True or False"):
         check_claim("x", "{value}", LEAD, lambda v: "yes")  # type: ignore[arg-type, return-value]

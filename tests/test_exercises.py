@@ -5,7 +5,9 @@ from transferlib.exercises import check, close
 
 
 def ask(answer: object) -> str:
-    return str(check("01-a", answer, close(3.0, 0.1), wrong=[2.0, "three"], hint="Subtract <b>first</b>.")._repr_html_())
+    return str(
+        check("01-a", answer, close(3.0, 0.1), wrong=[2.0, "three"], hint="Subtract <b>first</b>.")._repr_html_()
+    )
 
 
 def test_open_wrong_and_right_answers_are_told_apart() -> None:

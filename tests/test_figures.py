@@ -33,7 +33,7 @@ def test_the_same_figure_is_the_same_bytes() -> None:
 
 
 def test_missing_points_are_left_out_and_one_seed_has_no_band() -> None:
-    figure, ax = figures.canvas()
+    _, ax = figures.canvas()
     figures.curve(ax, [1, 2, 3], [[0.1, np.nan, 0.3]], "probe", "probe")
     assert list(ax.lines[0].get_xdata()) == [1, 3]
 

@@ -51,7 +51,8 @@ def test_the_key_covers_the_table_beside_a_module(package: Path) -> None:
 
 
 def test_imports_finds_each_way_to_name_a_module() -> None:
-    source = "from transferlib import linear_probe, chapter\nimport transferlib.sweep\nfrom transferlib.claims import html\nimport os"
+    lines = ["from transferlib import linear_probe, chapter", "import transferlib.sweep"]
+    source = "\n".join([*lines, "from transferlib.claims import html", "import os"])
     assert imports(source) == {
         "transferlib.strategies", "transferlib.chapter", "transferlib.sweep", "transferlib.claims",
     }  # fmt: skip

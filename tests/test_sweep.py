@@ -16,7 +16,7 @@ CELLS = [{"n": n, "seed": s, "log": ""} for n in (1, 2) for s in (0, 1)]
 
 def _square(n: int, seed: int, log: str) -> dict[str, float]:
     if log:
-        with open(log, "a") as file:
+        with Path(log).open("a") as file:
             file.write("x")
     if n == 99:
         raise RuntimeError("stopped")

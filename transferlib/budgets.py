@@ -28,7 +28,8 @@ def nested_subset(y: Tensor, n: int, seed: int) -> Tensor:
     if n > counts.min():
         short = classes[counts.argmin()]
         raise UserError(
-            f"n = {n} labels per class is more than there are: class {short} has {counts.min()}; use n ≤ {counts.min()}."
+            f"n = {n} labels per class is more than there are: class {short} has {counts.min()}; "
+            f"use n ≤ {counts.min()}."
         )
     rng = np.random.default_rng(seed)
     # A whole permutation per class, cut afterwards, is what makes the subsets nested.

@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 
 from matplotlib.figure import Figure
 
-from transferlib import figures, profiles, provenance
 from transferlib import claims as claiming
+from transferlib import figures, profiles, provenance
 from transferlib.errors import UserError
 from transferlib.intervals import Interval
 
@@ -36,7 +36,9 @@ class Run:
         """The value of a setting in this run's profile."""
         return profiles.pick(self.profile, smoke=smoke, cpu=cpu, gpu=gpu)
 
-    def value(self, name: str, value: Interval | float | int | str, unit: str = "", scale: float = 1, digits: int = 1) -> None:
+    def value(
+        self, name: str, value: Interval | float | int | str, unit: str = "", scale: float = 1, digits: int = 1
+    ) -> None:
         """Record a measured value and make it readable in the prose as ``{glue:text}`name```.
 
         An interval also gives ``name_interval``: the two ends. ``scale`` multiplies (100 for percent).
@@ -60,7 +62,7 @@ class Run:
             _glue(name, f"{claiming.number(value * scale, digits)}{unit}")
 
     def claim(
-        self, id: str, statement: str, value: Interval, holds: Callable[[Interval], bool], *,  # noqa: A002
+        self, id: str, statement: str, value: Interval, holds: Callable[[Interval], bool], *,
         unit: str = "", where: str = "", digits: int = 1,
     ) -> Any:  # fmt: skip
         """Check a statement (see :func:`claims.check_claim`) and return its box; smoke runs do not judge."""
@@ -89,8 +91,14 @@ class Run:
         facts = {**head, "wall_seconds": wall, "finished": int(time.time()), **provenance.facts()}
         _write(_build() / "provenance" / f"{self.chapter}.json", json.dumps(facts, indent=1, sort_keys=True) + "\n")
         broken = [claim.id for claim in self.claims if claim.holds is False]
-        verdict = f"{len(broken)} of {len(self.claims)} claims do not hold: {broken}" if broken else f"{len(self.claims)} claims"
-        return f"Chapter {self.chapter}, profile {self.profile}, seed {self.seed}: {len(self.metrics)} values, {verdict}."
+        verdict = (
+            f"{len(broken)} of {len(self.claims)} claims do not hold: {broken}"
+            if broken
+            else f"{len(self.claims)} claims"
+        )
+        return (
+            f"Chapter {self.chapter}, profile {self.profile}, seed {self.seed}: {len(self.metrics)} values, {verdict}."
+        )
 
 
 def begin(chapter: str, profile: str, seed: int, device: str, data_root: str = "") -> Run:

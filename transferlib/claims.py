@@ -42,7 +42,7 @@ def spelled(value: Interval, unit: str = "", digits: int = 1) -> str:
 
 
 def check_claim(
-    id: str,  # noqa: A002, the word the field uses
+    id: str,
     statement: str,
     value: Interval,
     condition: Callable[[Interval], bool],

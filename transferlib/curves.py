@@ -55,7 +55,15 @@ def _equivalent(frame: pd.DataFrame, strategy: str, against: str) -> dict[str, A
     curve = table(frame, against).dropna(axis=1)
     budgets: list[int] = [int(n) for n in curve.columns]
     values: NDArray[np.float64] = curve.to_numpy(dtype=float)
-    result: dict[str, Any] = {"strategy": strategy, "against": against, "n": [], "k": [], "lo": [], "hi": [], "beyond": []}
+    result: dict[str, Any] = {
+        "strategy": strategy,
+        "against": against,
+        "n": [],
+        "k": [],
+        "lo": [],
+        "hi": [],
+        "beyond": [],
+    }
     for n in table(frame, strategy).columns:
         reached = table(frame, strategy)[n].dropna().to_numpy(dtype=float)
         k, low, high = label_equivalent(reached, budgets, values)
@@ -86,7 +94,12 @@ def explorer_state(
         known = [s for s in labels if s in set(frame["strategy"])]
         pairs = [(a, b) for a, b in product(transfer, scratch) if a in known and b in known]
         strategies = [
-            {"id": s, "label": labels[s], "seeds": len(table(frame, s)), **_series({n: at(frame, s, n) for n in table(frame, s)})}
+            {
+                "id": s,
+                "label": labels[s],
+                "seeds": len(table(frame, s)),
+                **_series({n: at(frame, s, n) for n in table(frame, s)}),
+            }
             for s in known
         ]
         gaps = [{"a": a, "b": b, **_series({n: gap(frame, a, b, n) for n in shared(frame, a, b)})} for a, b in pairs]

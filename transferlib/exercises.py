@@ -17,7 +17,7 @@ def close(expected: float, tolerance: float) -> Callable[[Any], bool]:
     return right
 
 
-def check(id: str, answer: Any, right: Callable[[Any], bool], *, wrong: Sequence[Any], hint: str) -> Any:  # noqa: A002
+def check(id: str, answer: Any, right: Callable[[Any], bool], *, wrong: Sequence[Any], hint: str) -> Any:
     """Judge ``answer`` and show the verdict; ``...`` means that the learner has not answered yet.
 
     ``right`` says whether an answer is right; ``wrong`` are one or more typical wrong answers: an exercise

@@ -29,13 +29,16 @@ TONES = {
     "f": "#4a4f57",
 }
 DASHES = {"scratch_small": (6, 3), "scratch": (2, 3), "b": (6, 3), "d": (4, 2), "e": (2, 2), "f": (2, 3)}
-MARKERS = {"probe": "o", "fine_tune": "s", "scratch_small": "^", "scratch": "D"} | dict(zip("abcdef", "o^sDvP", strict=True))
+MARKERS = {"probe": "o", "fine_tune": "s", "scratch_small": "^", "scratch": "D"} | dict(
+    zip("abcdef", "o^sDvP", strict=True)
+)
 INK = "#16202b"
-STYLE: dict[str, Any] = {
+STYLE: Any = {
     "figure.facecolor": "none", "axes.facecolor": "none", "savefig.facecolor": "none",
     "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": INK, "xtick.color": INK, "ytick.color": INK,
     "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.color": INK, "grid.alpha": 0.12,
-    "axes.linewidth": 0.8, "font.size": 11, "axes.titlesize": 12, "axes.titleweight": "bold", "axes.titlelocation": "left",
+    "axes.linewidth": 0.8, "font.size": 11, "axes.titlesize": 12, "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
     "legend.frameon": False, "lines.linewidth": 2, "lines.markersize": 5, "figure.constrained_layout.use": True,
     "svg.fonttype": "none", "svg.hashsalt": "head-start",
 }  # fmt: skip
@@ -43,7 +46,9 @@ matplotlib.use("Agg")
 matplotlib.rcParams.update(STYLE)  # globally: legends and titles made later in a chapter follow it too
 
 
-def canvas(columns: int = 1, rows: int = 1, width: float = 7.2, height: float = 3.6, **kwargs: Any) -> tuple[Figure, Any]:
+def canvas(
+    columns: int = 1, rows: int = 1, width: float = 7.2, height: float = 3.6, **kwargs: Any
+) -> tuple[Figure, Any]:
     """A figure and its axes in the house style; sizes in inches."""
     figure = Figure(figsize=(width, height))
     return figure, figure.subplots(rows, columns, **kwargs)
@@ -102,7 +107,9 @@ def svg(figure: Figure, alt: str) -> str:
     text = re.sub(r"; font-family: [^;\"]*|font-family: [^;\"]*;?", "", text.replace(INK, "currentColor"))
     size = re.search(r'width="([\d.]+)pt" height="([\d.]+)pt"', text)
     if size:
-        text = text.replace(size.group(0), f'style="width:100%;max-width:{float(size.group(1)) / 0.75:.0f}px;height:auto"', 1)
+        text = text.replace(
+            size.group(0), f'style="width:100%;max-width:{float(size.group(1)) / 0.75:.0f}px;height:auto"', 1
+        )
     return text.replace("<svg", f'<svg role="img" aria-label="{escape(alt, quote=True)}"', 1)
 
 

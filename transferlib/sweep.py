@@ -30,7 +30,9 @@ def _run(key: str, cell: Cell, run: Callable[..., Cell]) -> Cell:
     return run(**cell)
 
 
-def sweep(run: Callable[..., Cell], cells: Sequence[Cell], *, desc: str = "runs", n_jobs: int | None = None) -> pd.DataFrame:
+def sweep(
+    run: Callable[..., Cell], cells: Sequence[Cell], *, desc: str = "runs", n_jobs: int | None = None
+) -> pd.DataFrame:
     """Run ``run(**cell)`` for each cell and return one row per cell: its settings, then its results.
 
     A finished cell is kept on disk, keyed by the cell and by the code ``run`` can reach, so an interrupted

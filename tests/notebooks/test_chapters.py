@@ -11,7 +11,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 CHAPTERS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.md"))
-SOLUTION = re.compile(r"^:{3,}\{solution\}.*?\n(?:.*?\n)??```(?:python|\{code-block\} python)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+SOLUTION = re.compile(
+    r"^:{3,}\{solution\}.*?\n(?:.*?\n)??```(?:python|\{code-block\} python)\n(.*?)^```", re.DOTALL | re.MULTILINE
+)
 
 
 def with_solutions(path: Path) -> tuple[Any, int]:
@@ -51,7 +53,17 @@ def test_a_chapter_runs_and_its_solutions_pass(path: Path, tmp_path: Path, monke
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
 def test_a_chapter_has_its_parts_and_no_typed_in_result(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
-    for part in ("## Reach for it when", "## Watch out", "## Exercises", "## Sources", "{depth} 2", "{depth} 3", "{formula}", "run.claim(", "run.save("):
+    for part in (
+        "## Reach for it when",
+        "## Watch out",
+        "## Exercises",
+        "## Sources",
+        "{depth} 2",
+        "{depth} 3",
+        "{formula}",
+        "run.claim(",
+        "run.save(",
+    ):
         assert part in text, f"{path.name} lacks {part!r}"
     assert "{cite}`" in text and "{term}`" in text
     notebook = jupytext.read(path)
