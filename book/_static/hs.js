@@ -167,8 +167,9 @@
 
   // ---------------------------------------------------------------- search
   const fold = (text) => text.normalize("NFD").replace(/[\u0300-\u036f]/g, "").toLowerCase();
+  const split = (text) => fold(text).split(/[^\p{L}\p{N}²³]+/u).filter(Boolean);
   function find(query) {
-    const words = fold(query).split(/[^\p{L}\p{N}²³]+/u).filter(Boolean);
+    const words = split(query);
     if (!words.length) return [];
     const hits = [];
     for (const [page, pageTitle, sections] of window.hsIndex) {
@@ -182,7 +183,7 @@
           score += (inHead ? 12 : 0) + (inBody ? 2 : 0) + (whole.includes(word) ? 3 : 0);
         }
         if (!score) continue;
-        if (head === words.join(" ")) score += 40;
+        if (split(title).join(" ") === words.join(" ")) score += 40;
         if (body.includes(words.join(" "))) score += 6;
         if (page === "glossary.html" && anchor.startsWith("term-")) score += 4;
         if (page.startsWith("chapters/")) score += 2;

@@ -112,8 +112,9 @@ def test_search_finds_catastrophic_forgetting(site, tab):
 
 def test_search_says_when_nothing_is_found_and_the_search_page_takes_an_address(site, tab):
     page = tab()
-    page.goto(f"{site}search.html?q=LoRA")
+    page.goto(f"{site}search.html?q=fine-tuning")
     page.wait_for_selector("#hs-search-page li")
+    assert page.locator("#hs-search-page b").first.inner_text() == "fine-tuning"
     page.locator("#hs-search-page input").fill("zzzz")
     page.wait_for_selector("text=Nothing holds all of “zzzz”")
 
