@@ -21,7 +21,8 @@ export TRANSFERLIB_BUILD = $(abspath $(BUILD))
 export TRANSFERLIB_PARAMETERS = $(PROFILE) $(SEED) $(DEVICE) $(DATA_ROOT)
 
 # An environment that was moved, half-made or emptied is made again by whichever target needs it.
-ifneq ($(shell $(PY) -c "import importlib.util as i; print(all(map(i.find_spec, ('torch', 'timm', 'papermill', 'sphinx', 'pytest', 'transferlib'))))" 2>/dev/null),True)
+HEALTHY := $(shell $(PY) -c "import importlib.util as i; print(all(map(i.find_spec, ('torch', 'timm', 'papermill', 'sphinx', 'pytest', 'transferlib'))))" 2>/dev/null)
+ifneq ($(HEALTHY),True)
 $(shell rm -f $(READY))
 endif
 
@@ -35,7 +36,7 @@ help: ## Show this list
 $(READY): pyproject.toml requirements.lock
 	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" || { echo "Head Start needs Python 3.11 or newer; $$($(PYTHON) --version) is too old: set PYTHON=python3.12, say."; exit 1; }
 	@echo "Making the environment in .venv (about 7 GB on Linux, where PyTorch brings its GPU libraries)"
-	@rm -rf .venv && $(PYTHON) -m venv .venv
+	@test "$(HEALTHY)" = True || { rm -rf .venv && $(PYTHON) -m venv .venv; }
 	@$(PY) -m pip install --quiet --progress-bar on --disable-pip-version-check -c requirements.lock -e ".[dev]"
 	@touch $@
 
