@@ -72,7 +72,7 @@ serve: ## Read the book at http://localhost:8000
 	@$(PY) -m http.server --directory $(BUILD)/html --bind 127.0.0.1 $(PORT)
 
 lab: $(READY) ## Work through the chapters in JupyterLab
-	@cp notebooks/jupyter_settings.json .venv/share/jupyter/lab/settings/overrides.json 2>/dev/null || true
+	@mkdir -p .venv/share/jupyter/lab/settings && cp scripts/lab.json .venv/share/jupyter/lab/settings/overrides.json
 	@OMP_NUM_THREADS=$(CORES) $(PY) -m jupyterlab --notebook-dir=notebooks
 
 test: $(READY) ## The tests; what needs a browser or the network is skipped, with its reason, where there is none
