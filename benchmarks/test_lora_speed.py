@@ -1,0 +1,136 @@
+"""Our LoRA beside peft's and beside full fine-tuning: one training step, its memory, and merged inference.
+
+The same random BERT of MiniLM's size for all; steps of the ways alternate, so that a busy machine slows all alike.
+Processor seconds on one thread. Rows of ``alternating`` carry the ratios in their extra info.
+"""
+
+import copy
+import statistics
+import time
+from collections.abc import Callable
+
+import pytest
+import torch
+import torch.nn.functional as F
+from peft import LoraConfig, get_peft_model
+from torch import Tensor, nn
+from transformers import BertConfig, BertModel
+
+from transferlib.cost import step_bytes
+from transferlib.lora import add_lora, merge_lora
+
+ROUNDS, BATCH, LENGTH = 12, 16, 24
+
+
+class Classifier(nn.Module):
+    """A BERT body, the mean of its token vectors, and a head."""
+
+    def __init__(self, body: nn.Module) -> None:
+        super().__init__()
+        self.body, self.head = body, nn.Linear(384, 2)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        return self.head(self.body(input_ids=ids).last_hidden_state.mean(1))
+
+
+class Pictures(nn.Module):
+    """A stack of 3 × 3 convolutions, the mean over pixels, and a head."""
+
+    def __init__(self, body: nn.Module) -> None:
+        super().__init__()
+        self.body, self.head = body, nn.Linear(64, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.body(x).mean((2, 3)))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def bert() -> nn.Module:
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=30522, hidden_size=384, num_hidden_layers=6, num_attention_heads=12, intermediate_size=1536
+    )
+    return BertModel(config, add_pooling_layer=False).eval()
+
+
+def convolutions() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(*(m for i in range(4) for m in (nn.Conv2d(3 if i == 0 else 64, 64, 3, padding=1), nn.ReLU())))
+
+
+def ways(kind: str) -> tuple[dict[str, nn.Module], Tensor]:
+    if kind == "bert":
+        make, wrap, target, x = bert, Classifier, ["query", "value"], torch.randint(1000, 30000, (BATCH, LENGTH))
+    else:
+        make, wrap, target, x = convolutions, Pictures, ["2", "4", "6"], torch.randn(BATCH, 3, 24, 24)
+    theirs = get_peft_model(make(), LoraConfig(r=8, lora_alpha=16, target_modules=target))
+    models = {"ours": add_lora(make(), 8, 16, target), "peft": theirs, "full": make()}
+    return {name: wrap(body) for name, body in models.items()}, x
+
+
+def stepper(model: nn.Module, x: Tensor) -> Callable[[], None]:
+    optimiser = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-4)
+    y = torch.arange(len(x)) % 2
+
+    def step() -> None:
+        optimiser.zero_grad()
+        F.cross_entropy(model(x), y).backward()
+        optimiser.step()
+
+    return step
+
+
+def alternate(actions: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+    """Processor seconds of each action, one of each in turn; the first round warms up and is dropped."""
+    spent: dict[str, list[float]] = {name: [] for name in actions}
+    for _ in range(rounds + 1):
+        for name, action in actions.items():
+            start = time.process_time()
+            action()
+            spent[name].append(time.process_time() - start)
+    return {name: times[1:] for name, times in spent.items()}
+
+
+def ratio(a: list[float], b: list[float]) -> float:
+    """The median over rounds of a's time over b's in the same round."""
+    return statistics.median(x / y for x, y in zip(a, b, strict=True))
+
+
+@pytest.mark.benchmark(group="LoRA step, alternating", timer=time.process_time)
+@pytest.mark.parametrize("kind", ["bert", "convolutions"])
+def test_a_step_of_ours_against_peft_and_full(benchmark, kind):
+    models, x = ways(kind)
+    steps = {name: stepper(model, x) for name, model in models.items()}
+    spent = alternate(steps, ROUNDS)
+    y = torch.arange(len(x)) % 2
+    held = {name: step_bytes(model, x, y) for name, model in models.items()}
+    benchmark.extra_info |= {
+        "time, ours / peft": round(ratio(spent["ours"], spent["peft"]), 3),
+        "time, ours / full": round(ratio(spent["ours"], spent["full"]), 3),
+        "memory, ours / peft": round(held["ours"] / held["peft"], 3),
+        "memory, ours / full": round(held["ours"] / held["full"], 3),
+    }
+    print(kind, benchmark.extra_info)
+    benchmark.pedantic(steps["ours"], rounds=3)
+    assert held["ours"] <= held["peft"]
+
+
+@pytest.mark.benchmark(group="merged inference, alternating", timer=time.process_time)
+def test_merged_inference_against_the_plain_model(benchmark):
+    plain = Classifier(bert()).eval()
+    merged = copy.deepcopy(plain)
+    add_lora(merged.body, 8, 16, ["query", "value"])
+    merge_lora(merged.body)
+    x = torch.randint(1000, 30000, (BATCH, LENGTH))
+    with torch.no_grad():
+        spent = alternate({"merged": lambda: merged(x), "plain": lambda: plain(x)}, 3 * ROUNDS)
+        benchmark.extra_info["merged / plain"] = round(ratio(spent["merged"], spent["plain"]), 3)
+        print(benchmark.extra_info)
+        benchmark.pedantic(lambda: merged(x), rounds=3)
