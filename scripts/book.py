@@ -17,7 +17,7 @@ import typer
 
 from transferlib.errors import UserError, nearest
 from transferlib.profiles import check_device, check_profile
-from transferlib.provenance import code_key, digest
+from transferlib.provenance import code_key, digest, meaning
 
 # jupytext and nbformat take seconds to import: only the commands that need them do.
 CELL = re.compile(r"^```\{code-cell\}[^\n]*\n((?::[^\n]*\n)*)(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -133,7 +133,7 @@ def merged(path: Path, executed: Path) -> str:
     import nbformat
 
     page, ran = jupytext.read(path), nbformat.read(executed, as_version=4)
-    if [cell.source for cell in code_cells(page)] != [cell.source for cell in code_cells(ran)]:
+    if [meaning(cell.source) for cell in code_cells(page)] != [meaning(cell.source) for cell in code_cells(ran)]:
         raise UserError(
             f"{path.name} has other code than its last execution: run `make execute CHAPTER={path.stem[:2]}`."
         )

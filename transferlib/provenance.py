@@ -57,7 +57,7 @@ def imports(source: str) -> set[str]:
     return {name for name in found if name and name != "transferlib"}
 
 
-def _meaning(source: str) -> str:
+def meaning(source: str) -> str:
     """The syntax tree as text: comments and layout do not count, every value does."""
     return ast.dump(ast.parse(source))
 
@@ -70,7 +70,7 @@ def _module_part(module: str) -> tuple[str, frozenset[str]]:
     source = path.read_text(encoding="utf-8")
     # The tables beside a module (weights, embedded data) name the SHA-256 of what it reads.
     tables = sorted([*path.parent.glob("embedded/*.json"), *path.parent.glob(f"{path.stem}.json")])
-    return digest(_meaning(source), *(t.read_bytes() for t in tables)), frozenset(imports(source))
+    return digest(meaning(source), *(t.read_bytes() for t in tables)), frozenset(imports(source))
 
 
 def code_key(source: str) -> str:
@@ -80,7 +80,7 @@ def code_key(source: str) -> str:
         module = todo.pop()
         seen.add(module)
         todo |= _module_part(module)[1] - seen
-    return digest(_meaning(source), *(module + _module_part(module)[0] for module in sorted(seen)))
+    return digest(meaning(source), *(module + _module_part(module)[0] for module in sorted(seen)))
 
 
 def _names(code: CodeType) -> set[str]:

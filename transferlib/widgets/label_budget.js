@@ -68,7 +68,8 @@ function headStart(data, n) {
   const twin = (data.equivalents ?? []).find(
     (item) => item.strategy === best.a && item.against === best.b);
   const i = twin ? twin.n.indexOf(n) : -1;
-  const worth = i < 0 || twin.k[i] == null ? null : {
+  // A gap that may be nothing is worth no labels.
+  const worth = i < 0 || twin.k[i] == null || best.lo <= 0 ? null : {
     k: twin.k[i], lo: twin.lo[i], hi: twin.hi[i], beyond: Boolean(twin.beyond?.[i]),
   };
   return { ...best, aLabel: named(best.a), bLabel: named(best.b), worth };
@@ -304,6 +305,7 @@ function verdict(data, n) {
     `${head.aLabel[0].toUpperCase()}${head.aLabel.slice(1)} against ${head.bLabel}, 95 % interval ${intervalText(head, points, "")}.`
     + (sure ? "" : " The interval includes zero: no head start is shown here.")));
   const { worth } = head;
+  if (!sure) return box;
   if (!worth) {
     box.append(make("p", "hs-lb__fine", "How many labels that is worth was not measured here."));
     return box;
