@@ -7,7 +7,7 @@ const SVG = "http://www.w3.org/2000/svg";
 const THUMB = 24; // px, the same number as in the style sheet
 
 const minus = (text) => text.replace("-", "\u2212");
-const percent = (value) => (100 * value).toFixed(1);
+const percent = (value) => minus((100 * value).toFixed(1));
 const points = (value) => `${value >= 0 ? "+" : ""}${minus((100 * value).toFixed(1))}`;
 const megabytes = (bytes) => `${bytes < 1e6 ? (bytes / 1e6).toFixed(2) : (bytes / 1e6).toFixed(1)} MB`;
 const thousands = (value) => value.toLocaleString("en-US");
@@ -63,7 +63,8 @@ function frame(state, width) {
   return {
     ks, margin, width, height, inner, low, high,
     x: (k) => margin.left + step * ks.indexOf(k),
-    y: (v) => margin.top + inner.height * (1 - (v - low) / (high - low || 1)),
+    // An interval from two seeds may reach beyond 0 or 1; the drawing stops there, the read-out does not.
+    y: (v) => margin.top + inner.height * (1 - (Math.max(low, Math.min(high, v)) - low) / (high - low || 1)),
     at: (x) => ks[Math.max(0, Math.min(ks.length - 1, Math.round((x - margin.left) / step)))],
   };
 }
@@ -185,7 +186,7 @@ function render({ model, el }) {
   const question = make("p", "hs-fd__question");
   const nWords = make("output", "hs-fd__pick", "", { "aria-hidden": "true" });
   const kWords = make("output", "hs-fd__pick", "", { "aria-hidden": "true" });
-  question.append("With ", nWords, " labels per class you train ", kWords, ". What do you get, and what does it cost?");
+  question.append("What do you get, and what does it cost, when you train ", kWords, " with ", nWords, " labels per class?");
 
   const tabs = make("fieldset", "hs-fd__tabs");
   tabs.append(make("legend", "", "Labels per class"));
