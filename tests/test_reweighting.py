@@ -102,6 +102,8 @@ def test_other_bad_input_gets_one_sentence(gaussians):
     source, target = gaussians[0][:20], gaussians[1][:20]
     with pytest.raises(UserError, match="one weight each"):
         check_weights(torch.ones(3), 4)
+    with pytest.raises(UserError, match="Class 1 has no labelled example"):
+        weighted_logistic(torch.randn(6, 2), torch.tensor([0, 2, 0, 2, 0, 2]), torch.ones(6))
     with pytest.raises(UserError, match="penalty = 0"):
         density_ratio(source, target, penalty=0.0)
     with pytest.raises(UserError, match="folds = 30"):

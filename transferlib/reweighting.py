@@ -119,8 +119,14 @@ def weighted_logistic(x: Tensor, y: Tensor, weights: Tensor, penalty: float = 1.
     """Logistic regression with a weight for each example: Σ_i w_i · cross-entropy_i + penalty/2 · ‖W‖².
 
     Arguments, returns and errors as :func:`weighted_ridge`; two classes return K = 2 rows as well.
+
+    Raises:
+        UserError: also for a class number below the largest that has no example.
     """
     check_features("source", x)
+    absent = sorted(set(range(int(y.max()) + 1)) - set(y.tolist()))
+    if absent:
+        raise UserError(f"Class {absent[0]} has no labelled example: draw more labels, or number the classes anew.")
     w = check_weights(weights, len(x))
     model = LogisticRegression(C=1 / penalty, max_iter=2000)
     model.fit(x.double().numpy(), y.numpy(), sample_weight=w.double().numpy())
