@@ -19,6 +19,12 @@ def test_the_box_shows_statement_interval_and_verdict_and_escapes_names() -> Non
     assert "&lt;b&gt;photos" in box and "18.2 points [15.0, 21.4]" in box and 'data-holds="false"' in box
 
 
+def test_the_box_prints_as_many_digits_as_the_statement() -> None:
+    small = Interval(-0.0861, -0.0922, -0.0798, 20)
+    box = html(check_claim("cosine", "A cosine of {value}.", small, lambda v: v.high < 0, digits=3))
+    assert "cosine of \u22120.086." in box and "\u22120.086 [\u22120.092, \u22120.080]" in box
+
+
 def test_numbers_are_printed_with_a_real_minus_and_infinity() -> None:
     assert number(-1.25) == "\u22121.2"
     assert number(float("inf")) == "∞"

@@ -11,7 +11,10 @@ from transferlib.intervals import Interval
 
 @dataclass(frozen=True)
 class Claim:
-    """``statement`` as read, the ``value`` behind it, ``where`` it was measured, ``holds`` or None if unchecked."""
+    """``statement`` as read, the ``value`` behind it, ``where`` it was measured, ``holds`` or None if unchecked.
+
+    ``digits`` decimals are printed.
+    """
 
     id: str
     statement: str
@@ -19,6 +22,7 @@ class Claim:
     unit: str
     where: str
     holds: bool | None
+    digits: int = 1
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for the metrics file."""
@@ -65,14 +69,15 @@ def check_claim(
     if not isinstance(verdict, bool | int) and type(verdict).__name__ != "bool":
         raise UserError(f"Claim {id!r}: the condition must return True or False, got {type(verdict).__name__}.")
     said = statement.replace("{value}", f"{number(value.mean, digits)}{' ' + unit if unit else ''}")
-    return Claim(id, said, value, unit, where, bool(verdict) if checked else None)
+    return Claim(id, said, value, unit, where, bool(verdict) if checked else None, digits)
 
 
 def html(claim: Claim) -> str:
     """The claim as a small box: statement, interval, condition."""
     state = {True: "true", False: "false", None: "unchecked"}[claim.holds]
     unit = f" {claim.unit}" if claim.unit else ""
-    span = f"{number(claim.value.mean)}{unit} [{number(claim.value.low)}, {number(claim.value.high)}]"
+    mean, low, high = (number(v, claim.digits) for v in claim.value[:3])
+    span = f"{mean}{unit} [{low}, {high}]"
     words = {
         "true": "Checked",
         "false": "Does not hold in this run",
