@@ -67,7 +67,7 @@ class NameMap:
 
 
 def fit_name_map(
-    names: Tensor, weights: Tensor, lams: Sequence[float] = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
+    names: Tensor, weights: Tensor, lams: Sequence[float] = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 ) -> NameMap:
     """Ridge regression from name vectors (C, D) to classifier weights (C, F); λ by exact leave-one-class-out.
 
