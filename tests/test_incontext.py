@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from transferlib.errors import UserError
-from transferlib.incontext import calibrate, few_shot_prompt, score_labels
+from transferlib.incontext import calibrate, few_shot_prompt, score_after, score_labels
 
 
 class Letters:
@@ -91,3 +91,19 @@ def test_bad_input_is_said_in_one_sentence():
         model.out.weight.fill_(float("nan"))
     with pytest.raises(UserError, match="NaN or infinity"):
         score_labels(model, letters, ["a"], ["yes", "no"])
+
+
+def test_demonstrations_read_once_give_the_scores_of_whole_prompts():
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
+    model = LlamaForCausalLM(LlamaConfig(vocab_size=50, **sizes)).eval()
+    prefix, queries, labels = "hot -> cold big -> small ", ["wet", "a longer one"], [" yes", " no", "x"]
+    found = score_after(model, Letters(), prefix, queries, labels)
+    assert torch.allclose(found, score_labels(model, Letters(), [prefix + q for q in queries], labels), atol=1e-4)
+    assert torch.equal(
+        score_after(model, Letters(), "", queries, labels), score_labels(model, Letters(), queries, labels)
+    )
+    with pytest.raises(UserError, match="no empty query"):
+        score_after(model, Letters(), prefix, ["_"], labels)

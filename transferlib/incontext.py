@@ -68,6 +68,41 @@ def score_labels(
     return scores
 
 
+@torch.no_grad()
+def score_after(model: nn.Module, tokenizer: Any, prefix: str, queries: Sequence[str], labels: Sequence[str]) -> Tensor:
+    """:func:`score_labels` for prompts that begin alike: log p(label | prefix + query), (queries, labels), in nats.
+
+    The demonstrations are read once: their keys and values are kept, and each query continues them. ``prefix`` and
+    queries are tokenised apart. ``model`` takes and returns ``past_key_values`` as in the transformers library.
+
+    Raises ``UserError`` as ``score_labels`` does.
+    """
+    if not prefix:
+        return score_labels(model, tokenizer, queries, labels)
+    tokens = [list(tokenizer.encode(label, add_special_tokens=False)) for label in labels]
+    heads = [list(tokenizer.encode(query, add_special_tokens=False)) for query in queries]
+    if len(labels) < 2 or not all(tokens) or not all(heads):
+        raise UserError(f"Scoring needs two or more label words and no empty query or label: got {list(labels)}.")
+    shown = torch.tensor([list(tokenizer.encode(prefix, add_special_tokens=False))])  # (1, P)
+    past = model(input_ids=shown, use_cache=True).past_key_values
+    rows = [(q, stem) for q in range(len(queries)) for stem in sorted({tuple(t[:-1]) for t in tokens})]
+    texts = [heads[q] + list(stem) for q, stem in rows]
+    longest = max(map(len, texts))
+    ids = torch.tensor([t + [0] * (longest - len(t)) for t in texts])  # (B, L), padded on the right
+    mask = torch.tensor([[1] * (shown.shape[1] + len(t)) + [0] * (longest - len(t)) for t in texts])  # (B, P + L)
+    past.batch_repeat_interleave(len(rows))
+    logp = F.log_softmax(model(input_ids=ids, attention_mask=mask, past_key_values=past).logits.float(), dim=-1)
+    if not torch.isfinite(logp[mask[:, shown.shape[1] :].bool()]).all():
+        raise UserError("The language model gave NaN or infinity: load it in float32.")
+    scores = torch.empty(len(queries), len(labels))
+    for row, (q, stem) in enumerate(rows):
+        for c, label in enumerate(tokens):
+            if tuple(label[:-1]) == stem:
+                at = torch.arange(len(label)) + len(heads[q]) - 1
+                scores[q, c] = logp[row, at, label].sum()
+    return scores
+
+
 def calibrate(scores: Tensor, content_free: Tensor) -> Tensor:
     """Contextual calibration: log (p_c / p_cf,c), normalised; scores (N, C) and content_free (M, C) → log-probs (N, C).
 
