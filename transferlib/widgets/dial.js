@@ -45,7 +45,8 @@ function frame(data, width) {
 }
 
 function drawChart(svg, data, f) {
-  const step = f.high - f.low > 60 ? 20 : 10;
+  let step = 10;
+  while ((f.high - f.low) / step > 6) step *= 2; // a line that left the usual range must not draw a million ticks
   for (let v = step * Math.ceil(f.low / step); v <= f.high; v += step) {
     draw(svg, "path", { d: `M${f.margin.left} ${f.y(v)}H${f.width - f.margin.right}`, class: "hs-lb__grid" });
     draw(svg, "text", { x: f.margin.left - 8, y: f.y(v) + 4, "text-anchor": "end" }, shown(v).replace(".0", ""));
