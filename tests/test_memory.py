@@ -1,9 +1,28 @@
 """Remembered results: computed once, and not sent along with the function."""
 
-import pytest
-from joblib.externals import cloudpickle
+import os
+import subprocess
+import sys
 
-from transferlib.memory import _RESULTS, cache
+import pytest
+
+from transferlib.memory import cache
+
+SCRIPT = """
+from transferlib.memory import cache
+from transferlib.sweep import sweep
+
+@cache
+def table(n):
+    return list(range(n))
+
+def total(i):
+    return {"total": sum(table(10)) + i}
+
+if __name__ == "__main__":
+    table(10)
+    print(sweep(total, [{"i": i} for i in range(4)], n_jobs=2)["total"].tolist())
+"""
 
 
 def counted():
@@ -25,17 +44,11 @@ def test_each_argument_is_computed_once_and_a_new_definition_forgets() -> None:
     assert new_calls == [2]
 
 
-def test_a_copy_for_a_worker_carries_no_results_and_gives_the_same() -> None:
-    big, _ = counted()
-    value = big(7)
-    copy = cloudpickle.dumps(big)
-    assert len(copy) < 5_000
-    kept = dict(_RESULTS)
-    _RESULTS.clear()  # as in a fresh process
-    try:
-        assert cloudpickle.loads(copy)(7) == value
-    finally:
-        _RESULTS.update(kept)
+def test_the_workers_of_a_sweep_can_use_it(tmp_path) -> None:
+    (tmp_path / "script.py").write_text(SCRIPT)
+    env = {**os.environ, "TRANSFERLIB_CACHE": str(tmp_path)}
+    run = subprocess.run([sys.executable, tmp_path / "script.py"], env=env, capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[45, 46, 47, 48]"
 
 
 def test_arguments_that_cannot_be_hashed_are_refused() -> None:
