@@ -64,7 +64,7 @@ book: execute ## The book, from nothing: environment, weights, execution, pages 
 
 html: $(READY) ## Render the pages from what was executed, without executing
 	@$(PY) scripts/book.py stage
-	@$(PY) -m sphinx -q -b html -W --keep-going -n -j auto -d $(BUILD)/doctrees $(BUILD)/src $(BUILD)/html
+	@$(PY) -m sphinx -q -b html -W --keep-going -n -d $(BUILD)/doctrees $(BUILD)/src $(BUILD)/html
 	@echo "The book: $(BUILD)/html/index.html"
 
 serve: ## Read the book at http://localhost:8000
