@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from transferlib.continual import METHODS, Task, _replayed, accuracies, learn_stream, restricted, split_classes
+from transferlib.continual import METHODS, Task, _fisher, _replayed, accuracies, learn_stream, restricted, split_classes
 from transferlib.errors import UserError
 from transferlib.rehearsal import Reservoir
 from transferlib.stream_metrics import average_accuracy, forgetting
@@ -101,3 +101,14 @@ def test_bad_input_is_said_in_one_sentence():
         accuracies(net(), [Task(x, y, x, y, (0, 1))], [(0, 1)])
     with pytest.raises(UserError, match="widen the model"):
         learn_stream(net(3), stream("task"), "plain")
+
+
+def test_every_fisher_of_a_stream_reads_the_outputs_of_its_own_task():
+    task, some = stream("task")[1], torch.arange(20)
+    for labels in ("exact", "empirical", "wrong:8"):
+        found = _fisher(net(), task, some, labels)["2.weight"]
+        assert (found[:2] == 0).all(), labels
+        assert (found[2:] > 0).any(), labels
+    # Batches of one: nothing can cancel, so the wrong one is the empirical one.
+    right, wrong = (_fisher(net(), task, some, labels) for labels in ("empirical", "wrong:1"))
+    assert all(torch.allclose(wrong[n], right[n], rtol=1e-4, atol=1e-9) for n in right)

@@ -258,6 +258,17 @@ def test_bad_input_is_one_sentence_and_changes_nothing(kwargs: dict[str, Any], m
     with pytest.raises(UserError, match=message):
         add_lora(model, **({"rank": 4} | kwargs))
     assert not lora_layers(model)
+    assert all(p.requires_grad for p in model.parameters()), "a refused call freezes nothing"
+
+
+@pytest.mark.parametrize("second", [{"rank": 3, "name": "b"}, {"rank": 2, "name": "a", "target": ["1", "0"]}])
+def test_a_second_adapter_that_is_refused_leaves_the_first_one_alone(second: dict[str, Any]) -> None:
+    model = add_lora(nn.Sequential(nn.Linear(6, 6), nn.Linear(6, 2)), 2, 4, "0", name="a")
+    before = {name: (list(layer.a), dict(layer.active)) for name, layer in lora_layers(model).items()}
+    with pytest.raises(UserError):
+        add_lora(model, **({"target": ["0", "1"]} | second))
+    assert {name: (list(layer.a), layer.active) for name, layer in lora_layers(model).items()} == before
+    assert count_parameters(add_lora(model, 2, 4, ["0", "1"], name="b"))[0] == 2 * (12 + 8)
 
 
 def test_names_that_are_taken_or_unknown() -> None:

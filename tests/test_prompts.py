@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 from torch import Tensor, nn
-from transformers import BertConfig, BertModel, LlamaConfig, LlamaForCausalLM
+from transformers import BertConfig, BertModel, LlamaConfig, LlamaForCausalLM, T5Config, T5ForConditionalGeneration
 from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
 from transferlib.errors import UserError
@@ -154,3 +154,8 @@ def test_other_bad_input(kind: type) -> None:
         kind(bert(), 0)
     with pytest.raises(UserError, match="Linear has no word embedding"):
         kind(nn.Linear(2, 2), 3)
+    size = {"d_model": 16, "d_kv": 4, "d_ff": 32, "num_heads": 4}
+    t5 = T5ForConditionalGeneration(T5Config(vocab_size=40, num_layers=1, **size))
+    with pytest.raises(UserError, match="T5ForConditionalGeneration is not an encoder or a causal language model"):
+        kind(t5, 3)
+    assert all(p.requires_grad for p in t5.parameters()), "a refused model is left as it was"

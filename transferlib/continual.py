@@ -143,5 +143,5 @@ def _fisher(model: nn.Module, task: Task, some: Tensor, labels: str) -> dict[str
     place = {c: i for i, c in enumerate(task.columns)}
     y = torch.tensor([place[int(v)] for v in task.y[some]])
     if labels.startswith("wrong:"):
-        return wrong_batched_fisher(model, (task.x[some], task.y[some]), int(labels.removeprefix("wrong:")))
+        return wrong_batched_fisher(model, (task.x[some], y), int(labels.removeprefix("wrong:")), task.columns)
     return fisher(model, (task.x[some], y), labels, columns=task.columns)

@@ -77,11 +77,13 @@ def fisher(
     return {name: value / len(x) for name, value in total.items()}
 
 
-def wrong_batched_fisher(model: nn.Module, data: tuple[Tensor, Tensor], batch_size: int) -> dict[str, Tensor]:
+def wrong_batched_fisher(
+    model: nn.Module, data: tuple[Tensor, Tensor], batch_size: int, columns: Sequence[int] | None = None
+) -> dict[str, Tensor]:
     """For teaching only: the square of each mini-batch's *mean* gradient, as several libraries compute it.
 
     With N examples near an optimum it is smaller than the empirical Fisher by about ``batch_size``, so
-    that a λ tuned with it depends on the batch size.
+    that a λ tuned with it depends on the batch size. ``columns`` as in ``fisher``.
     """
     x, y = data
     params, modes = trainable(model), {m: m.training for m in model.modules()}
@@ -89,7 +91,8 @@ def wrong_batched_fisher(model: nn.Module, data: tuple[Tensor, Tensor], batch_si
     total = {name: torch.zeros_like(p) for name, p in params.items()}
     parts = list(zip(x.split(batch_size), y.split(batch_size), strict=True))
     for xb, yb in parts:
-        grads = torch.autograd.grad(F.cross_entropy(model(xb), yb), list(params.values()))
+        logits = model(xb) if columns is None else model(xb)[:, list(columns)]  # (B, C)
+        grads = torch.autograd.grad(F.cross_entropy(logits, yb), list(params.values()))
         for name, g in zip(params, grads, strict=True):
             total[name] += g.square() / len(parts)
     for module, mode in modes.items():

@@ -34,6 +34,7 @@ class LoRA(nn.Module):
         self, base: nn.Linear | nn.Conv2d, rank: int, alpha: float, name: str = "default", where: str = "this layer"
     ) -> None:
         super().__init__()
+        check_fit(base, rank, name, where)
         self.base = base.requires_grad_(False)
         self.a, self.b = nn.ParameterDict(), nn.ParameterDict()
         self.alpha: dict[str, float] = {}
@@ -43,13 +44,9 @@ class LoRA(nn.Module):
 
     def add(self, rank: int, alpha: float, name: str, where: str = "this layer") -> None:
         """Put one more correction here; it becomes the only active one."""
+        check_fit(self, rank, name, where)
         weight = self.base.weight
         d_out, d_in = weight.shape[0], weight[0].numel()
-        if not 1 <= rank <= min(d_in, d_out):
-            limit = min(d_in, d_out)
-            raise UserError(f"rank = {rank} does not fit {where}, a {d_out} × {d_in} matrix: use 1 ≤ rank ≤ {limit}.")
-        if name in self.a or not name or "." in name:
-            raise UserError(f"An adapter of {where} cannot be called {name!r}: use a new name without a dot.")
         # U(±1/√d_in), as the authors' code and peft draw A; the paper's text says Gaussian.
         self.a[name] = nn.Parameter(nn.init.kaiming_uniform_(weight.new_empty(rank, d_in), a=5**0.5))
         self.b[name] = nn.Parameter(weight.new_zeros(d_out, rank))
@@ -102,6 +99,18 @@ class LoRA(nn.Module):
             self.original = None
 
 
+def check_fit(layer: nn.Module, rank: int, name: str, where: str) -> None:
+    """Refuse a rank that ``layer`` is too small for, and a name that is taken there."""
+    base, taken = (layer.base, layer.a) if isinstance(layer, LoRA) else (layer, ())
+    assert isinstance(base, (nn.Linear, nn.Conv2d))
+    d_out, d_in = base.weight.shape[0], base.weight[0].numel()
+    limit = min(d_in, d_out)
+    if not 1 <= rank <= limit:
+        raise UserError(f"rank = {rank} does not fit {where}, a {d_out} × {d_in} matrix: use 1 ≤ rank ≤ {limit}.")
+    if name in taken or not name or "." in name:
+        raise UserError(f"An adapter of {where} cannot be called {name!r}: use a new name without a dot.")
+
+
 def lora_layers(model: nn.Module) -> dict[str, LoRA]:
     """The LoRA layers of ``model``, by the name of the layer each one wraps."""
     return {name: module for name, module in model.named_modules() if isinstance(module, LoRA)}
@@ -127,6 +136,8 @@ def add_lora(
 def wrap_lora(model: nn.Module, ranks: Mapping[str, tuple[int, float]], name: str) -> nn.Module:
     """Freeze ``model`` and add correction ``name`` to the layers in ``ranks`` (layer → rank, alpha)."""
     old = {layer: model.get_submodule(layer) for layer in ranks}
+    for layer, module in old.items():  # all of them before the first is changed: a refused call leaves no trace
+        check_fit(module, ranks[layer][0], name, layer)
     new = {n: LoRA(m, *ranks[n], name, n) for n, m in old.items() if isinstance(m, (nn.Linear, nn.Conv2d))}
     for layer, module in old.items():
         if isinstance(module, LoRA):

@@ -21,14 +21,14 @@ class SoftPrompt(nn.Module):
     the vocabulary. The output is that of the text alone: the positions of the prompt are cut off.
 
     Raises:
-        UserError: ``tokens`` below 1, a model without a text embedding, or, in ``forward``, a text that does not fit
+        UserError: ``tokens`` below 1, a model without a text embedding or without a fixed window (T5), or, in ``forward``, a text that does not fit
             into the model's window together with the prompt.
     """
 
     def __init__(self, model: nn.Module, tokens: int = 10, seed: int = 0) -> None:
         super().__init__()
-        words = _words(model, tokens).weight
-        self.model, self.window = freeze(model), _window(model)
+        words, self.window = _words(model, tokens).weight, _window(model)
+        self.model = freeze(model)
         drawn = torch.randint(len(words), (tokens,), generator=torch.Generator().manual_seed(seed)).to(words.device)
         self.prompt = nn.Parameter(words.detach()[drawn].clone())
 
@@ -56,13 +56,13 @@ class Prefix(nn.Module):
     none. Start: small random numbers, so that the prefix draws attention away from the first step on.
 
     Raises:
-        UserError: ``tokens`` below 1, not a transformers model, or a text longer than the model's window.
+        UserError: ``tokens`` below 1, not an encoder or causal model of transformers, or a text longer than the model's window.
     """
 
     def __init__(self, model: nn.Module, tokens: int = 10, std: float = 0.02, seed: int = 0) -> None:
         super().__init__()
-        words = _words(model, tokens).weight
-        self.model, self.window, self.tokens = freeze(model), _window(model), tokens
+        words, self.window = _words(model, tokens).weight, _window(model)
+        self.model, self.tokens = freeze(model), tokens
         config: Any = model.config
         heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
         width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
@@ -108,4 +108,12 @@ def _words(model: nn.Module, tokens: int) -> nn.Embedding:
 
 
 def _window(model: nn.Module) -> int:
-    return int(model.config.max_position_embeddings)  # type: ignore[union-attr, arg-type]
+    """How many positions the model has."""
+    config: Any = getattr(model, "config", None)
+    window = getattr(config, "max_position_embeddings", None)
+    if window is None or getattr(config, "is_encoder_decoder", False):
+        raise UserError(
+            f"{type(model).__name__} is not an encoder or a causal language model with a fixed window: "
+            "use one like BERT or Llama."
+        )
+    return int(window)
