@@ -21,8 +21,8 @@ class SoftPrompt(nn.Module):
     the vocabulary. The output is that of the text alone: the positions of the prompt are cut off.
 
     Raises:
-        UserError: ``tokens`` below 1, a model without a text embedding or without a fixed window (T5), or, in ``forward``, a text that does not fit
-            into the model's window together with the prompt.
+        UserError: ``tokens`` below 1, a model without a text embedding or without a fixed window (T5), or, in
+            ``forward``, a text that does not fit into the model's window together with the prompt.
     """
 
     def __init__(self, model: nn.Module, tokens: int = 10, seed: int = 0) -> None:
@@ -56,7 +56,8 @@ class Prefix(nn.Module):
     none. Start: small random numbers, so that the prefix draws attention away from the first step on.
 
     Raises:
-        UserError: ``tokens`` below 1, not an encoder or causal model of transformers, or a text longer than the model's window.
+        UserError: ``tokens`` below 1, not an encoder or causal model of transformers, or a text longer than the
+            model's window.
     """
 
     def __init__(self, model: nn.Module, tokens: int = 10, std: float = 0.02, seed: int = 0) -> None:
