@@ -271,6 +271,17 @@ def test_a_second_adapter_that_is_refused_leaves_the_first_one_alone(second: dic
     assert count_parameters(add_lora(model, 2, 4, ["0", "1"], name="b"))[0] == 2 * (12 + 8)
 
 
+def test_a_layer_that_does_not_fit_refuses_the_layers_before_it_too() -> None:
+    fresh = nn.Sequential(nn.Linear(6, 6), nn.Linear(6, 2))
+    with pytest.raises(UserError, match="rank = 3 does not fit 1"):
+        add_lora(fresh, 3, 4, ["0", "1"])
+    assert all(p.requires_grad for p in fresh.parameters()), "layer 0 fits, but the call was refused"
+    model = add_lora(add_lora(fresh, 2, 4, "0", name="a"), 2, 4, "1", name="b")
+    with pytest.raises(UserError, match="'b'"):
+        add_lora(model, 2, 4, ["0", "1"], name="b")
+    assert {name: list(layer.a) for name, layer in lora_layers(model).items()} == {"0": ["a"], "1": ["b"]}
+
+
 def test_names_that_are_taken_or_unknown() -> None:
     model = add_lora(bert(), 4, 8, "query", name="tweets")
     with pytest.raises(UserError, match="cannot be called 'tweets'"):

@@ -34,13 +34,13 @@ class LoRA(nn.Module):
         self, base: nn.Linear | nn.Conv2d, rank: int, alpha: float, name: str = "default", where: str = "this layer"
     ) -> None:
         super().__init__()
-        check_fit(base, rank, name, where)
-        self.base = base.requires_grad_(False)
+        self.base = base
         self.a, self.b = nn.ParameterDict(), nn.ParameterDict()
         self.alpha: dict[str, float] = {}
         self.active: dict[str, float] = {}  # name → the factor before B A: share · alpha / rank
         self.register_parameter("original", None)  # the pre-trained weight, while another one stands in its place
         self.add(rank, alpha, name, where)
+        base.requires_grad_(False)  # last: a rank that is refused freezes nothing
 
     def add(self, rank: int, alpha: float, name: str, where: str = "this layer") -> None:
         """Put one more correction here; it becomes the only active one."""
