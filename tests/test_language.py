@@ -1,12 +1,14 @@
 """Text models: the sentence vector is the published one, and the language model's copy is exact."""
 
+import math
+
 import pytest
 import torch
 from packaged import weights_or_skip
 
 from transferlib import language
 from transferlib.errors import UserError
-from transferlib.language import language_model, text_backbone
+from transferlib.language import language_model, sample, text_backbone
 
 TEXTS = ["A man is eating food.", "A man eats something.", "The stock market fell sharply on Tuesday morning."]
 
@@ -102,3 +104,57 @@ def test_half_a_copy_is_never_found(tmp_path, monkeypatch):
 def test_unknown_names_suggest_the_nearest(call, message):
     with pytest.raises(UserError, match=message):
         call()
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(0)
+    size = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
+    return LlamaForCausalLM(LlamaConfig(vocab_size=80, initializer_range=0.3, **size)).eval()
+
+
+def test_sampling_draws_from_the_whole_softmax(tiny):
+    ids = torch.tensor([[3, 5]])
+    for temperature in (1.0, 3.0):
+        with torch.no_grad():
+            p = (tiny(input_ids=ids).logits[0, -1] / temperature).softmax(-1)
+        drawn = sample(tiny, ids.expand(20_000, 2), 1, temperature, seed=1)[:, -1]
+        counts = torch.bincount(drawn, minlength=80)
+        expected = 20_000 * p
+        kept = expected >= 5
+        chi2 = ((counts - expected)[kept] ** 2 / expected[kept]).sum()
+        assert chi2 < kept.sum() + 4 * math.sqrt(2 * kept.sum())
+        likely = p.topk(50).values.sum()  # generate would keep these fifty words only
+        assert (counts.sum() - counts[p.topk(50).indices].sum()).item() == pytest.approx(
+            20_000 * (1 - likely.item()), rel=0.15
+        )
+
+
+def test_sampling_goes_on_from_what_it_wrote(tiny):
+    ids = torch.randint(80, (4, 3), generator=torch.Generator().manual_seed(0))
+    together = sample(tiny, ids, 5, seed=2)
+    generator, alone = torch.Generator().manual_seed(2), ids
+    for _ in range(5):  # the same draws without a cache: the whole text is read again for every token
+        with torch.no_grad():
+            p = tiny(input_ids=alone, use_cache=False).logits[:, -1].softmax(-1)
+        alone = torch.cat([alone, torch.multinomial(p, 1, generator=generator)], 1)
+    assert torch.equal(together, alone)
+    assert torch.equal(together[:, :3], ids)
+    assert torch.equal(sample(tiny, ids, 5, seed=2), together)
+    assert not torch.equal(sample(tiny, ids, 5, seed=3), together)
+
+
+def test_sampling_says_what_is_wrong(tiny):
+    ids = torch.tensor([[3, 5]])
+    for temperature in (0, -1.0, math.nan):
+        with pytest.raises(UserError, match=f"temperature = {temperature}"):
+            sample(tiny, ids, 1, temperature)
+    state = {k: v.clone() for k, v in tiny.state_dict().items()}
+    try:
+        tiny.lm_head.weight.data[7] = math.nan
+        with pytest.raises(UserError, match="new token 1 hold NaN"):
+            sample(tiny, ids, 2)
+    finally:
+        tiny.load_state_dict(state)

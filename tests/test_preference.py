@@ -1,5 +1,6 @@
 """Preference losses against bandits with known optima, and by hand."""
 
+import itertools
 import math
 
 import pytest
@@ -9,6 +10,7 @@ import torch.nn.functional as F
 from transferlib.errors import UserError
 from transferlib.preference import (
     advantages,
+    best_of_n,
     dpo_loss,
     kl,
     leashed_reward,
@@ -148,6 +150,25 @@ def test_advantages_are_leave_one_out():
     assert advantages(torch.tensor([1.0, 2.0, 6.0])).tolist() == pytest.approx([1 - 4, 2 - 3.5, 6 - 1.5])
 
 
+def test_best_of_n_is_the_mean_over_all_choices_of_n():
+    g = torch.Generator().manual_seed(0)
+    chooser, value = torch.randn(7, generator=g), torch.randn(7, generator=g)
+    for n in range(1, 8):
+        winners = [max(chosen, key=lambda i: chooser[i]) for chosen in itertools.combinations(range(7), n)]
+        assert best_of_n(chooser, value, n).item() == pytest.approx(value[winners].mean().item(), abs=1e-6)
+    assert best_of_n(chooser, value, 1).item() == pytest.approx(value.mean().item(), abs=1e-6)
+    assert best_of_n(chooser, chooser, 7).item() == pytest.approx(chooser.max().item())
+
+
+def test_the_best_of_n_is_no_further_away_than_its_bound():
+    count = 1000
+    for n in (2, 4, 16):
+        wins = torch.stack([best_of_n(torch.arange(count), F.one_hot(torch.tensor(j), count), n) for j in range(count)])
+        distance = (wins * (wins * count).clamp_min(1e-300).log()).sum()  # from the uniform choice of one
+        bound = math.log(n) - (n - 1) / n
+        assert bound - 0.01 < distance < bound + 0.01
+
+
 def test_gradients_flow_to_the_policy_and_not_to_the_old_policy():
     new = torch.tensor([[0.0, -1.0]], requires_grad=True)
     ppo_loss(new, new, torch.ones(1), torch.ones(1, 2)).backward()  # ρ = 1, d ρ / d new = 1
@@ -176,6 +197,9 @@ def test_bad_input_is_said_in_one_sentence():
         ppo_loss(torch.zeros(1, 2), torch.zeros(1, 2), one, torch.zeros(1, 2))
     with pytest.raises(UserError, match="two finite rewards"):
         advantages(torch.tensor([1.0, math.nan]))
+    for n in (0, 3):
+        with pytest.raises(UserError, match=f"n = {n} with 2 answers"):
+            best_of_n(two, two, n)
     with pytest.raises(UserError, match="'cat' has id 1 but the reward model's has 2"):
         same_tokens({"dog": 0, "cat": 1}, {"dog": 0, "cat": 2})
     same_tokens({"dog": 0}, {"dog": 0})

@@ -95,6 +95,32 @@ def language_model(name: str = DEFAULT_LANGUAGE) -> tuple[Any, Any]:
     return model.eval(), tokenizer
 
 
+@torch.no_grad()
+def sample(model: Any, ids: Tensor, tokens: int, temperature: float = 1.0, seed: int = 0) -> Tensor:
+    """Go on from each prompt: ids (B, L) → (B, L + tokens), each next token drawn from softmax(logits / temperature).
+
+    Nothing is cut off and no token is banned: a log-probability of logits / temperature is exactly that of the draw.
+    (``generate`` may keep only the likeliest tokens.) Prompts have one length: there is no padding.
+
+    Raises:
+        UserError: logits that are not finite, a temperature of 0 or below.
+    """
+    if not temperature > 0:
+        raise UserError(f"Sampling got temperature = {temperature}: use temperature > 0; 1 is the model's own.")
+    generator, past, read = torch.Generator(ids.device).manual_seed(seed), None, ids
+    for n in range(tokens):
+        out = model(input_ids=read, past_key_values=past, use_cache=True)
+        probabilities = (out.logits[:, -1] / temperature).softmax(-1)  # (B, V)
+        if not torch.isfinite(probabilities).all():
+            raise UserError(
+                f"The model's logits for new token {n + 1} hold NaN or infinity: "
+                "lower the learning rate, or load the model in float32."
+            )
+        read, past = torch.multinomial(probabilities, 1, generator=generator), out.past_key_values
+        ids = torch.cat([ids, read], dim=1)
+    return ids
+
+
 def _dequantised(name: str) -> Path:
     """The folder with the float32 copy of a packaged gguf file, made on first use, whole or not at all."""
     from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM

@@ -4,6 +4,8 @@ Shapes: B texts, L tokens, V words in the vocabulary. A ``mask`` (B, L) is 1 on 
 prompt and on padding. Log-probabilities are natural logarithms, so that KL is in nats.
 """
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -105,6 +107,20 @@ def advantages(reward: Tensor) -> Tensor:
     if len(reward) < 2 or not torch.isfinite(reward).all():
         raise UserError(f"Advantages need at least two finite rewards: got {reward.tolist()[:4]}.")
     return (reward - reward.mean()) * len(reward) / (len(reward) - 1)
+
+
+def best_of_n(chooser: Tensor, value: Tensor, n: int) -> Tensor:
+    """The mean ``value`` of the answer that ``chooser`` puts first among n of the N answers: two (N,) → a scalar.
+
+    Exact over all choices of n, not drawn: the j-th smallest of N wins with probability C(j − 1, n − 1) / C(N, n).
+    KL from the reference is at most log n − (n − 1) / n. Raises ``UserError`` unless 1 ≤ n ≤ N. Stiennon et al.
+    2020, arXiv:2009.01325.
+    """
+    count = len(chooser)
+    if not 1 <= n <= count:
+        raise UserError(f"Best of n got n = {n} with {count} answers: use 1 ≤ n ≤ {count}.")
+    wins = [math.comb(j - 1, n - 1) / math.comb(count, n) for j in range(1, count + 1)]
+    return torch.tensor(wins, dtype=torch.double) @ value.double()[chooser.argsort()]
 
 
 def same_tokens(policy_vocabulary: dict[str, int], reward_vocabulary: dict[str, int]) -> None:

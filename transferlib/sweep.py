@@ -38,7 +38,7 @@ def sweep(
     A finished cell is kept on disk, keyed by the cell and by the code ``run`` can reach, so an interrupted
     sweep goes on where it stopped and a repeated one is read back. Rows come in the order of ``cells``.
 
-    Arguments: ``run`` returns a dictionary of numbers; ``cells`` dictionaries of its arguments, plain values
+    Arguments: ``run`` returns a dictionary of numbers and texts; ``cells`` dictionaries of its arguments, plain values
     only; ``n_jobs`` processes, default :func:`workers`.
 
     Raises ``UserError`` for no cells, or when a result repeats the name of a setting.
