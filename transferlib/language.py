@@ -107,16 +107,18 @@ def sample(model: Any, ids: Tensor, tokens: int, temperature: float = 1.0, seed:
     """
     if not temperature > 0:
         raise UserError(f"Sampling got temperature = {temperature}: use temperature > 0; 1 is the model's own.")
-    generator, past, read = torch.Generator(ids.device).manual_seed(seed), None, ids
+    from transformers import DynamicCache
+
+    generator, past, read = torch.Generator(ids.device).manual_seed(seed), DynamicCache(config=model.config), ids
     for n in range(tokens):
-        out = model(input_ids=read, past_key_values=past, use_cache=True)
-        probabilities = (out.logits[:, -1] / temperature).softmax(-1)  # (B, V)
+        logits = model(input_ids=read, cache=past, use_cache=True).logits[:, -1]
+        probabilities = (logits / temperature).softmax(-1)  # (B, V)
         if not torch.isfinite(probabilities).all():
             raise UserError(
                 f"The model's logits for new token {n + 1} hold NaN or infinity: "
                 "lower the learning rate, or load the model in float32."
             )
-        read, past = torch.multinomial(probabilities, 1, generator=generator), out.past_key_values
+        read = torch.multinomial(probabilities, 1, generator=generator)  # (B, 1): the cache holds the rest
         ids = torch.cat([ids, read], dim=1)
     return ids
 
