@@ -1,7 +1,11 @@
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from transferlib import provenance
 from transferlib.provenance import code_key, function_key, imports
@@ -90,3 +94,21 @@ def test_facts_name_versions_and_commit() -> None:
     facts = provenance.facts()
     assert facts["versions"]["torch"][0].isdigit()
     assert facts["commit"]
+
+
+def test_function_key_of_a_tensor_is_the_same_in_every_process(tmp_path: Path) -> None:
+    script = tmp_path / "keys.py"
+    script.write_text(
+        "import sys, torch\nfrom transferlib.provenance import function_key\n"
+        "torch.randn(int(sys.argv[1]))\nMASK, MORE = torch.ones(3), {'a': [torch.zeros(2)]}\n"
+        "def uses(): return MASK, MORE\nprint(function_key(uses))\n"
+    )
+    runs = [subprocess.run([sys.executable, script, n], capture_output=True, text=True, check=True) for n in "17"]
+    assert runs[0].stdout == runs[1].stdout != ""
+
+
+def test_function_key_sees_closed_over_tensors() -> None:
+    def make(table: torch.Tensor) -> Callable[[], torch.Tensor]:
+        return lambda: table
+
+    assert function_key(make(torch.zeros(3))) != function_key(make(torch.ones(3)))

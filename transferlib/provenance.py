@@ -89,6 +89,15 @@ def _names(code: CodeType) -> set[str]:
     return set(code.co_names).union(*(_names(c) for c in inner))
 
 
+def _as_arrays(value: Any) -> Any:
+    """Tensors as arrays, in containers too: joblib hashes the pickle of a tensor, which differs between processes."""
+    if isinstance(value, dict):
+        return {key: _as_arrays(item) for key, item in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(_as_arrays(item) for item in value)
+    return value.detach().cpu().numpy() if hasattr(value, "detach") else value
+
+
 def function_key(function: FunctionType) -> str:
     """A key for a function and everything it can reach: source, imported modules, the values of globals.
 
@@ -129,7 +138,7 @@ def function_key(function: FunctionType) -> str:
         elif callable(value):
             parts[name] = source_key(value)
         else:
-            parts[name] = str(joblib.hash(value))
+            parts[name] = str(joblib.hash(_as_arrays(value)))
 
     visit(function.__name__, function)
     return digest(*(f"{name}={key}" for name, key in sorted(parts.items())))
