@@ -1,7 +1,8 @@
 """Directives for readers: ``depth``, ``formula``, ``exercise`` and ``solution``.
 
 All of them are plain HTML (native ``<details>``), so the page reads without JavaScript.
-Code cells cannot stand inside a directive: MyST-NB executes them at the top level only.
+Code cells cannot stand inside a directive: MyST-NB reads them at the top level only. A ``depth`` that is to hold some
+ends before the first of them, and ``depth-end`` moves what follows, up to itself, inside.
 """
 
 from typing import Any, ClassVar
@@ -11,6 +12,7 @@ from docutils.parsers.rst import directives
 from hs_symbols import Symbol, book_symbols, mark, override
 from sphinx import addnodes
 from sphinx.application import Sphinx
+from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxDirective
 
 LEVELS = {2: "Deeper", 3: "Research"}
@@ -86,6 +88,30 @@ class Depth(_Directive):
         node = box("details", "hs-depth", summary, body, data_depth=level)
         self.add_name(node)
         return [node]
+
+
+class DepthEnd(_Directive):
+    """Where the last ``depth`` really ends: everything between the two belongs into it."""
+
+    has_content = False
+
+    def run(self) -> list[nodes.Node]:
+        return [nodes.comment("", "", classes=["hs-depth-end"])]
+
+
+def fold(app: Sphinx, doctree: nodes.document) -> None:
+    """Move what stands between a ``depth`` and its ``depth-end`` into the folded body."""
+    for end in [node for node in doctree.findall(nodes.comment) if "hs-depth-end" in node["classes"]]:
+        siblings = end.parent.children
+        stop = siblings.index(end)
+        start = next(
+            (i for i in range(stop, -1, -1) if "hs-depth" in getattr(siblings[i], "attributes", {}).get("classes", [])),
+            None,
+        )
+        if start is None:
+            raise ExtensionError("depth-end: there is no depth before it in this section.")
+        siblings[start].children[-1].extend(siblings[start + 1 : stop])  # type: ignore[attr-defined]
+        del siblings[start + 1 : stop + 1]
 
 
 class Formula(_Directive):
@@ -188,9 +214,11 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_node(hs_box, html=(_visit, _depart), text=(_skip, _skip), latex=(_skip, _skip))
     for name, directive in [
         ("depth", Depth),
+        ("depth-end", DepthEnd),
         ("formula", Formula),
         ("exercise", Exercise),
         ("solution", Solution),
     ]:
         app.add_directive(name, directive)
+    app.connect("doctree-read", fold)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -195,3 +195,14 @@ def test_every_module_of_the_package_has_a_room():
 @pytest.mark.parametrize(("seconds", "words"), [(3.4, "3 s"), (59.4, "59 s"), (64, "1 min 04 s")])
 def test_duration(seconds, words):
     assert hs_pages.duration(seconds) == words
+
+
+def test_what_stands_before_a_depth_end_is_folded_in(render) -> None:
+    page, warnings = render(
+        "## Part\n\n:::{depth} 3\n:title: Inner\n\nOne.\n:::\n\n| a |\n|---|\n| Two |\n\nThree.\n\n"
+        "```{depth-end}\n```\n\nFour."
+    )
+    inside = page[page.index("<details") : page.index("</details>")]
+    assert warnings == ""
+    assert all(word in inside for word in ("One.", "Two", "Three.")) and "Four." not in inside
+    assert page.index("Four.") > page.index("</details>")
