@@ -20,7 +20,7 @@ ROOMS = {
         "What is reused",
         ("backbones", "language", "weights", "extraction", "layers", "filters", "similarity", "selfsupervised"),
     ),
-    "data": ("What it is reused on", ("datasets", "budgets", "domains")),
+    "data": ("What it is reused on", ("datasets", "budgets", "domains", "collection", "scan", "datacheck")),
     "strategies": (
         "How it is reused",
         ("strategies", "freezing", "groups", "probes", "lora", "deltas", "adapters", "prompts", "patterns"),
@@ -29,7 +29,7 @@ ROOMS = {
     "domains": ("Crossing a domain gap", ("alignment", "adversarial", "reweighting", "test_time")),
     "tasks": ("Many tasks", ("multitask", "meta")),
     "preferences": ("Preferences", ("preference",)),
-    "running": ("Running it", ("training", "curves", "sweep", "profiles", "provenance")),
+    "running": ("Running it", ("training", "curves", "sweep", "decision", "saved", "words", "profiles", "provenance")),
     "showing": (
         "Showing it",
         ("chapter", "figures", "claims", "intervals", "exercises", "report", "widgets", "errors"),

@@ -1,0 +1,110 @@
+"""Before anything is trained on your own data: what is in it that would fool you."""
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from sklearn.model_selection import StratifiedGroupKFold
+from torch import Tensor
+
+from transferlib.collection import Collection, said
+from transferlib.errors import UserError
+from transferlib.scan import Scan
+from transferlib.similarity import nearest_neighbours
+
+TINY, GIANT = 24, 6000  # pixels: below the shorter side, above the longer side
+ALIKE = 0.9  # cosine similarity of centred features from which two examples are shown as near-duplicates
+
+
+class Check(NamedTuple):
+    """``counts`` a row per class; ``alike`` near-duplicate pairs (rows ``a``, ``b``, ``similarity``, ``same_label``);
+    ``scan`` without repeated content; ``together`` (M,) numbers of what must stay on one side of a split."""
+
+    scan: Scan
+    counts: pd.DataFrame
+    alike: pd.DataFrame
+    together: NDArray[np.int64]
+
+
+def check(scan: Scan, threshold: float = ALIKE) -> Check:
+    """Count, compare everything with everything, and drop repeated content; ``scan.found.notes`` says what.
+
+    Of one content with one label the first is kept; of one content with two labels, none. Near-duplicates stay, and
+    get a common number in ``together``, as do the examples of a given group.
+
+    Raises ``UserError`` when fewer than two classes are left.
+    """
+    frame = pd.DataFrame({"key": scan.keys, "y": scan.found.y, "item": scan.found.items})
+    torn = frame.groupby("key")["y"].transform("nunique") > 1
+    again = frame.duplicated("key") & ~torn
+    notes = []
+    if torn.any():
+        notes.append(said(int(torn.sum()), "files have the same content and different labels", _names(frame[torn])))
+    if again.any():
+        notes.append(said(int(again.sum()), "files repeat the content of another", _names(frame[again])))
+    kept = np.flatnonzero(~(torn | again)).tolist()
+    found = scan.found.keep(kept, *notes)
+    counts = pd.Series(found.y, dtype=int).value_counts().reindex(range(len(found.classes)), fill_value=0)
+    if (counts > 0).sum() < 2:
+        raise UserError(f"{str(found.root)!r} is left with fewer than two classes: {' '.join(found.notes)}")
+    found = _sizes(found, [scan.sizes[i] for i in kept])
+    left = Scan(found, [scan.keys[i] for i in kept], scan.features[kept], [scan.sizes[i] for i in kept], scan.computed)
+    alike = _alike(left.features, found.y, threshold)
+    table = pd.DataFrame({"class": found.classes, "examples": counts.to_numpy()})
+    return Check(left, table, alike, _together(found, alike))
+
+
+def _names(frame: pd.DataFrame) -> list[str]:
+    return [str(item)[:80] for item in frame["item"]]
+
+
+def _sizes(found: Collection, sizes: list[tuple[int, int]]) -> Collection:
+    if found.kind == "texts":
+        return found
+    tiny = [item for item, wh in zip(found.items, sizes, strict=True) if min(wh) < TINY]
+    giant = [item for item, wh in zip(found.items, sizes, strict=True) if max(wh) > GIANT]
+    odd = ((tiny, f"images are narrower than {TINY} pixels"), (giant, f"images are longer than {GIANT} pixels"))
+    notes = [said(len(which), f"{what}, and kept", which) for which, what in odd if which]
+    return found.keep(range(len(found.items)), *notes)
+
+
+def _alike(features: Tensor, y: list[int], threshold: float) -> pd.DataFrame:
+    similarity, index = nearest_neighbours(features, features, exclude_self=True)
+    rows = torch.nonzero(similarity >= threshold).flatten().tolist()
+    pairs = {tuple(sorted((i, int(index[i])))): float(similarity[i]) for i in rows}
+    table = pd.DataFrame([(a, b, s, y[a] == y[b]) for (a, b), s in pairs.items()],
+                         columns=["a", "b", "similarity", "same_label"])  # fmt: skip
+    return table.sort_values("similarity", ascending=False, ignore_index=True)
+
+
+def _together(found: Collection, alike: pd.DataFrame) -> NDArray[np.int64]:
+    count, ends = len(found.items), [alike["a"].to_numpy(dtype=int), alike["b"].to_numpy(dtype=int)]
+    if found.groups:
+        first = {group: i for i, group in reversed(list(enumerate(found.groups)))}
+        links = [np.arange(count), np.array([first[g] for g in found.groups])]
+        ends = [np.concatenate(pair) for pair in zip(ends, links, strict=True)]
+    graph = coo_array((np.ones(len(ends[0])), tuple(ends)), shape=(count, count))
+    return np.asarray(connected_components(graph, directed=False)[1], dtype=np.int64)
+
+
+def split(found: Collection, together: NDArray[np.int64], seed: int, share: float = 0.3) -> tuple[Tensor, Tensor]:
+    """Rows to learn from and rows to test on: the given split, or a stratified one that keeps groups whole.
+
+    Raises ``UserError`` when a class has nothing on one side.
+    """
+    y = np.asarray(found.y)
+    if found.splits:
+        test = np.array([part == "test" for part in found.splits])
+    else:
+        folds = StratifiedGroupKFold(n_splits=max(2, round(1 / share)), shuffle=True, random_state=seed)
+        test = np.zeros(len(y), dtype=bool)
+        test[next(folds.split(y, y, together))[1]] = True
+    for c, name in enumerate(found.classes):
+        for part, rows in (("learn from", ~test), ("test on", test)):
+            if not (y[rows] == c).any():
+                raise UserError(f"Class {name!r} has nothing to {part}: add examples, or groups, or leave it out.")
+    return torch.from_numpy(np.flatnonzero(~test)), torch.from_numpy(np.flatnonzero(test))
