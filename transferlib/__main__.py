@@ -1,0 +1,60 @@
+"""The command ``transferlib``: what is here, and a saved model's answers."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from transferlib.errors import UserError
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True, help=__doc__)
+
+
+@app.command("list")
+def list_() -> None:
+    """Backbones, data sets and packaged weights, each with its state."""
+    from transferlib import datasets, weights
+
+    print("Weights (fetched on first use, checked by SHA-256)")
+    for line in weights.status():
+        print(f"  {line.name:22} {line.kind:9} {line.bytes / 1e6:6.0f} MB  {line.licence:14} {line.state}")
+    print("\nBackbones\n  those above, small-cnn (from scratch only), and any timm name (weights from its hub)")
+    print("\nData sets")
+    for name in datasets.EMBEDDED:
+        print(f"  {name:22} embedded")
+    print("  torchvision:NAME       any torchvision data set\n  folder:PATH            a sub-folder of images a class")
+
+
+@app.command()
+def predict(
+    model: Annotated[Path, typer.Argument(help="Folder of a saved model.")],
+    items: Annotated[list[str], typer.Argument(help="Image files; texts, for a model of texts.")],
+) -> None:
+    """Class and probability of each image or text; exit status 1 when one could not be read."""
+    from transferlib.saved import load_model
+
+    table = load_model(model).predict(items)
+    for _, row in table.iterrows():
+        said = f"{row['class']}\t{row['probability']:.3f}" if row["class"] else f"unreadable\t{row['problem']}"
+        print(f"{row['item']}\t{said}")
+    if "problem" in table:
+        bad = table["problem"].ne("").sum()
+        print(f"{bad} of {len(table)} could not be read.", file=sys.stderr)
+        raise typer.Exit(1)
+
+
+def main() -> None:
+    """Run a command; a mistake is one sentence, and exit status 2."""
+    try:
+        app()
+    except UserError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+    except MemoryError:
+        print("There is not enough memory: use fewer or smaller items at a time.", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()
