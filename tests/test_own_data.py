@@ -38,7 +38,7 @@ def small_net(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return x.float().view(len(x), 3, -1)[:, :, :8].flatten(1)  # (N, 3, H, W) → (N, 24)
 
-    monkeypatch.setattr(scan, "_network", lambda *_: Colours())
+    monkeypatch.setattr(scan, "named_backbone", lambda *_: Colours())
 
 
 def table(path: Path, text: str) -> Path:
@@ -184,7 +184,6 @@ def test_an_interrupted_scan_goes_on(photos: Path, monkeypatch: pytest.MonkeyPat
             raise KeyboardInterrupt
         return real(*args, **kwargs)
 
-    monkeypatch.setattr(scan, "_parts", lambda items, size=4: (items[i : i + 4] for i in range(0, len(items), 4)))
     monkeypatch.setattr(scan, "features", dies)
     with pytest.raises(KeyboardInterrupt):
         scan.scan(collect(photos), size=16)

@@ -57,7 +57,7 @@ def test_a_picture_that_cannot_be_read_is_named_and_the_others_are_judged(saved:
 
 def test_words_with_a_closed_form_head_survive_the_disk(tmp_path: Path) -> None:
     texts, y = ["good film", "bad film", "good play", "bad play"], torch.tensor([1, 0, 1, 0])
-    words = build("texts", "words", 0)
+    words = build("words", 0)
     probe = fit_probe(words.encode(texts), y)
     model = probe_classifier(words, probe)
     assert torch.allclose(model(words.encode(texts)), words.encode(texts) @ probe.weight + probe.bias, atol=1e-6)

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from transferlib.datasets.folder import _files as files_below
+from transferlib.datasets.folder import files_below
 from transferlib.errors import UserError
 
 LABEL, TEXT = ("label", "class", "category", "target"), ("text", "sentence")

@@ -18,11 +18,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from transferlib.backbones import image_backbone
 from transferlib.datasets.folder import read
 from transferlib.errors import UserError, nearest
 from transferlib.probes import Probe
-from transferlib.strategies import Classifier
+from transferlib.strategies import Classifier, named_backbone
 from transferlib.training import logits
 from transferlib.words import HashedWords
 
@@ -65,15 +64,11 @@ class SavedModel:
         return table
 
 
-def build(kind: str, backbone: str, size: int, pretrained: bool = True) -> nn.Module:
+def build(backbone: str, size: int, pretrained: bool = True) -> nn.Module:
     """The backbone by name: ``small-cnn`` or any image backbone, ``words`` or any text backbone; ``size`` in pixels."""
     if backbone == "words":
         return HashedWords()
-    if kind == "images":
-        return image_backbone(backbone, pretrained and backbone != "small-cnn", size)
-    from transferlib.language import text_backbone  # transformers is slow to import
-
-    return text_backbone(backbone, pretrained)
+    return named_backbone(backbone, pretrained and backbone != "small-cnn", size, max_length=32)
 
 
 def probe_classifier(backbone: nn.Module, probe: Probe) -> Classifier:
@@ -134,7 +129,7 @@ def load_model(folder: str | Path) -> SavedModel:
         raise UserError(f"{str(place / ABOUT)!r} lacks {missing[0]!r}: {nearest(missing[0], list(about))}")
     if hashlib.sha256((place / WEIGHTS).read_bytes()).hexdigest() != about["sha256"]:
         raise UserError(f"{str(place / WEIGHTS)!r} is damaged or of another model: save the model again.")
-    net = build(about["kind"], about["backbone"], about["size"], pretrained=False)
+    net = build(about["backbone"], about["size"], pretrained=False)
     model = Classifier(net, nn.Linear(net.out_features, len(about["classes"])))  # type: ignore[arg-type]
     model.load_state_dict(load_file(place / WEIGHTS))
     return SavedModel(model.eval(), about)

@@ -18,15 +18,18 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from transferlib.backbones import DEFAULT, image_backbone
+from transferlib.backbones import DEFAULT
 from transferlib.collection import Collection, said
 from transferlib.datasets.folder import FORMATS, read
 from transferlib.errors import UserError
 from transferlib.extraction import features
+from transferlib.language import DEFAULT_TEXT
 from transferlib.provenance import code_key, digest, versions
+from transferlib.strategies import named_backbone
 from transferlib.weights import cache_dir
 
 T = TypeVar("T")
+DEFAULTS = {"images": DEFAULT, "texts": DEFAULT_TEXT}
 CHUNK = 256  # pictures in memory at a time
 CODE = "import transferlib.extraction, transferlib.backbones, transferlib.language, transferlib.datasets.folder"
 
@@ -62,9 +65,9 @@ def scan(
     rows = {str(k): i for i, k in enumerate(keys) if i not in bad}  # one row for each content
     table = digest(found.kind, backbone, str((size, max_length)), code_key(CODE), str(versions(("torch", "timm"))))
     with _store(table) as db:
-        have = {key for part in _parts(list(rows)) for key, *_ in _rows(db, part)}
+        have = {key for part in _parts(list(rows)) for (key,) in _rows(db, part, "key")}
         missing = [i for key, i in rows.items() if key not in have]
-        net = _network(found.kind, backbone, size, max_length) if missing else nn.Identity()
+        net = named_backbone(backbone or DEFAULTS[found.kind], True, size, max_length) if missing else nn.Identity()
         with tqdm(total=len(missing), desc="features", disable=not progress or not missing, mininterval=1) as bar:
             for part in _parts(missing):
                 opened = {i: _try(_open, found, found.items[i], size) for i in part}
@@ -127,21 +130,13 @@ def _open(found: Collection, item: str, size: int) -> tuple[Tensor | str, tuple[
         return x, image.size
 
 
-def _network(kind: str, backbone: str, size: int, max_length: int) -> nn.Module:
-    if kind == "images":
-        return image_backbone(backbone or DEFAULT, size=size)
-    from transferlib.language import DEFAULT_TEXT, text_backbone  # transformers is slow to import
-
-    return text_backbone(backbone or DEFAULT_TEXT, max_length=max_length)
+def _parts(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    return (items[i : i + CHUNK] for i in range(0, len(items), CHUNK))
 
 
-def _parts(items: Sequence[T], size: int = CHUNK) -> Iterator[Sequence[T]]:
-    return (items[i : i + size] for i in range(0, len(items), size))
-
-
-def _rows(db: sqlite3.Connection, keys: Sequence[str]) -> list[tuple[str, int, int, bytes]]:
+def _rows(db: sqlite3.Connection, keys: Sequence[str], columns: str = "key, width, height, vector") -> list[Any]:
     marks = ", ".join("?" * len(keys))
-    return db.execute(f"SELECT key, width, height, vector FROM seen WHERE key IN ({marks})", list(keys)).fetchall()
+    return db.execute(f"SELECT {columns} FROM seen WHERE key IN ({marks})", list(keys)).fetchall()
 
 
 @contextmanager

@@ -72,7 +72,7 @@ def from_scratch(
             for module in reset:
                 module.reset_parameters()  # type: ignore[operator]
         else:
-            fresh = _named(backbone, False, size, max_length)
+            fresh = named_backbone(backbone, False, size, max_length)
         return _with_head(fresh, num_classes, seed)
 
 
@@ -91,7 +91,7 @@ def fine_tune(
     BatchNorm keeps its pretrained running statistics unless ``live_batch_norm``: see
     :func:`transferlib.freezing.hold_statistics` for why.
     """
-    whole = backbone if isinstance(backbone, nn.Module) else _named(backbone, True, size, max_length)
+    whole = backbone if isinstance(backbone, nn.Module) else named_backbone(backbone, True, size, max_length)
     if not live_batch_norm:
         hold_statistics(whole)
     return _with_head(whole, num_classes, seed)
@@ -140,7 +140,8 @@ def partial_fine_tune(
     return model
 
 
-def _named(name: str, pretrained: bool, size: int, max_length: int) -> nn.Module:
+def named_backbone(name: str, pretrained: bool, size: int, max_length: int) -> nn.Module:
+    """A backbone of images (``size`` in pixels) or of texts (``max_length`` in tokens), whichever ``name`` is."""
     if MANIFEST.get(name, {}).get("kind") == "text" or Path(name).is_dir():
         from transferlib.language import text_backbone  # transformers is slow to import
 

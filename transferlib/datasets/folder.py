@@ -42,7 +42,7 @@ def load(path: str, split: str, size: int = 64) -> Dataset:
         raise UserError(f"{str(base)!r} has {len(classes)} class folders: at least two are needed, one for each class.")
     pixels, labels, names, bad = [], [], [], []
     for number, name in enumerate(classes):
-        files = sorted(_files(base / name))
+        files = sorted(files_below(base / name))
         if not given:
             test = set(np.random.default_rng(0).permutation(len(files))[: round(TEST_SHARE * len(files))].tolist())
             files = [f for i, f in enumerate(files) if (i in test) == (split == "test")]
@@ -79,7 +79,7 @@ def read(file: Path, size: int) -> Tensor:
     return torch.from_numpy(np.array(fitted)).permute(2, 0, 1)  # (H, W, 3) → (3, H, W)
 
 
-def _files(folder: Path) -> Iterator[Path]:
+def files_below(folder: Path) -> Iterator[Path]:
     """Every file below ``folder``. A link to a folder above it, or to one already seen, is not followed."""
     top, seen = folder.resolve(), set[Path]()
     for place, inner, files in os.walk(folder, followlinks=True):
