@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 from sklearn.metrics import balanced_accuracy_score
 
-from transferlib.decision import balanced, decide, resampled, test_spread
+from transferlib.decision import balanced, decide, example_spread, resampled
 from transferlib.errors import UserError
 
 NAMES = {"probe": "the probe", "tune": "fine-tuning", "small": "the small model"}
@@ -52,7 +52,7 @@ def test_the_spread_over_test_examples_is_what_other_test_sets_show() -> None:
     rate = np.array([0.9, 0.6, 0.5])
     draws = [(rng.random(200) < rate[y]).astype(float) for _ in range(2000)]
     seen = np.var([np.mean([d[y == c].mean() for c in range(3)]) for d in draws])
-    guessed = np.mean([test_spread(d[None], y) for d in draws[:200]])
+    guessed = np.mean([example_spread(d[None], y) for d in draws[:200]])
     assert guessed == pytest.approx(seen, rel=0.1)
 
 

@@ -38,7 +38,7 @@ def resampled(values: ArrayLike, ratio: float, spread: float = 0.0, level: float
 
     ``ratio`` = test / training examples: splits overlap, so their results vary less than new data would (Nadeau and
     Bengio 2003, Machine Learning 52). Where the split is given and only the labels are drawn, ``ratio`` is 0 and
-    ``spread`` is the variance that the choice of test examples leaves, see :func:`test_spread`.
+    ``spread`` is the variance that the choice of test examples leaves, see :func:`example_spread`.
 
     Raises ``UserError`` for no values.
     """
@@ -51,7 +51,7 @@ def resampled(values: ArrayLike, ratio: float, spread: float = 0.0, level: float
     return Interval(float(x.mean()), float(x.mean()) - half, float(x.mean()) + half, int(x.size))
 
 
-def test_spread(right: ArrayLike, y: ArrayLike) -> float:
+def example_spread(right: ArrayLike, y: ArrayLike) -> float:
     """Variance of a balanced accuracy, or of a difference of two, over the choice of test examples.
 
     ``right`` (J, T) hits, or differences of hits, of J seeds on the same T examples of classes ``y`` (T,).
@@ -60,9 +60,6 @@ def test_spread(right: ArrayLike, y: ArrayLike) -> float:
     classes = np.unique(truth)
     parts = [each[truth == c].var(ddof=1) / (truth == c).sum() if (truth == c).sum() > 1 else 0.25 for c in classes]
     return float(np.sum(parts) / len(classes) ** 2)
-
-
-test_spread.__test__ = False  # type: ignore[attr-defined]
 
 
 def decide(

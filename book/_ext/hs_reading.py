@@ -1,4 +1,4 @@
-"""Directives for readers: ``depth``, ``formula``, ``exercise`` and ``solution``.
+"""Directives for readers: ``depth`` (and ``depth-end``), ``formula``, ``exercise`` and ``solution``.
 
 All of them are plain HTML (native ``<details>``), so the page reads without JavaScript.
 Code cells cannot stand inside a directive: MyST-NB reads them at the top level only. A ``depth`` that is to hold some
@@ -104,13 +104,11 @@ def fold(app: Sphinx, doctree: nodes.document) -> None:
     for end in [node for node in doctree.findall(nodes.comment) if "hs-depth-end" in node["classes"]]:
         siblings = end.parent.children
         stop = siblings.index(end)
-        start = next(
-            (i for i in range(stop, -1, -1) if "hs-depth" in getattr(siblings[i], "attributes", {}).get("classes", [])),
-            None,
-        )
-        if start is None:
+        depths = [node for node in siblings[:stop] if isinstance(node, hs_box) and "hs-depth" in node["classes"]]
+        if not depths:
             raise ExtensionError("depth-end: there is no depth before it in this section.")
-        siblings[start].children[-1].extend(siblings[start + 1 : stop])  # type: ignore[attr-defined]
+        start = siblings.index(depths[-1])
+        depths[-1].children[-1].extend(siblings[start + 1 : stop])  # type: ignore[attr-defined]
         del siblings[start + 1 : stop + 1]
 
 
