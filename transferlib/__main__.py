@@ -19,9 +19,7 @@ def list_() -> None:
     print("Weights (fetched on first use, checked by SHA-256)")
     for line in weights.status():
         print(f"  {line.name:22} {line.kind:9} {line.bytes / 1e6:6.0f} MB  {line.licence:14} {line.state}")
-    print(
-        "\nBackbones\n  those of images and text above, small-cnn (from scratch only), and any timm name (weights from its hub)"
-    )
+    print("\nBackbones\n  image and text weights above, small-cnn (from scratch only), any timm name (from its hub)")
     print("\nData sets")
     for name in datasets.EMBEDDED:
         print(f"  {name:22} embedded")
