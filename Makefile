@@ -4,6 +4,9 @@ DEVICE    ?= cpu
 SEED      ?= 0
 DATA_ROOT ?=
 CHAPTER   ?=
+DATA      ?=
+OUT       ?= report
+EXECUTOR  ?= local
 PYTHON    ?= python3
 PORT      ?= 8000
 BUILD     ?= $(if $(filter cpu,$(PROFILE)),build,build/$(PROFILE))
@@ -27,7 +30,7 @@ $(shell rm -f $(READY))
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup execute chapters book html serve lab test lint bench lock clean distclean
+.PHONY: help setup execute chapters book html serve lab report test lint bench lock clean distclean
 
 help: ## Show this list
 	@echo "Head Start. Settings: PROFILE=smoke|cpu|gpu DEVICE=cpu|cuda SEED=0 CHAPTER=01,05 DATA_ROOT=folder JOBS=$(CORES)"
@@ -74,6 +77,11 @@ serve: ## Read the book at http://localhost:8000
 lab: $(READY) ## Work through the chapters in JupyterLab
 	@mkdir -p .venv/share/jupyter/lab/settings && cp scripts/lab.json .venv/share/jupyter/lab/settings/overrides.json
 	@OMP_NUM_THREADS=$(CORES) $(PY) -m jupyterlab --notebook-dir=notebooks
+
+report: $(READY) ## A decision for your own data: make report DATA=my_photos, or a CSV (OUT=report EXECUTOR=local|ray)
+	@test -n "$(DATA)" || { echo "make report needs DATA: a folder with a sub-folder of images for each class, or a CSV with a column 'label' and one 'file' or 'text'."; exit 2; }
+	@$(PY) -m transferlib.weights
+	@$(PY) -m transferlib report "$(DATA)" --out "$(OUT)" --profile $(PROFILE) --seed $(SEED) --device $(DEVICE) --executor $(EXECUTOR)
 
 test: $(READY) ## The tests; what needs a browser or the network is skipped, with its reason, where there is none
 	@$(PY) -m pytest

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transferlib.budgets import nested_subset
+from transferlib.budgets import at_most, nested_subset
 from transferlib.errors import UserError
 
 Y = torch.tensor([c for c in range(4) for _ in range(30 + c)])
@@ -48,3 +48,18 @@ def test_labels_need_not_be_0_to_k():
 def test_bad_input_is_one_sentence(y, n, message):
     with pytest.raises(UserError, match=message):
         nested_subset(y, n, 0)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 12), st.integers(1, 12), st.integers(0, 10_000))
+def test_at_most_takes_all_of_a_small_class_and_nests(n, m, seed):
+    y = torch.tensor([0] * 3 + [1] * 8 + [2] * 20)[torch.randperm(31, generator=torch.Generator().manual_seed(seed))]
+    small, large = sorted((n, m))
+    few, many = at_most(y, small, seed), at_most(y, large, seed)
+    assert torch.bincount(y[many]).tolist() == [min(large, 3), min(large, 8), min(large, 20)]
+    assert set(few.tolist()) <= set(many.tolist()) and len(set(many.tolist())) == len(many)
+
+
+def test_at_most_needs_a_label():
+    with pytest.raises(UserError, match="n = 0"):
+        at_most(Y, 0, 0)

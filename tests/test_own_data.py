@@ -264,3 +264,28 @@ def test_a_folder_that_may_not_be_read_is_one_sentence(photos: Path) -> None:
     with pytest.raises(UserError, match="may not be read"):
         collect(photos)
     photos.chmod(0o755)
+
+
+def test_a_class_that_reading_or_copies_leave_too_small_goes_and_is_named(photos: Path) -> None:
+    for i in range(3):
+        picture(photos / "fox" / f"{i}.png", 50)  # one picture, three times
+        (photos / "gnu").mkdir(exist_ok=True)
+        (photos / "gnu" / f"{i}.png").write_bytes(b"")
+    left = datacheck.check(scan.scan(collect(photos)))
+    found = left.scan.found
+    assert found.classes == ["cat", "dog"] and sorted(set(found.y)) == [0, 1]
+    assert list(left.counts["examples"]) == [6, 6]
+    assert any("left with fewer than 3 examples and are left out: 'fox', 'gnu'" in note for note in found.notes)
+
+
+def test_the_size_fits_half_of_the_examples(photos: Path) -> None:
+    assert scan.fitting_size(collect(photos)) == 64
+    for name in ("cat", "dog"):
+        for i in range(8):
+            picture(photos / name / f"large{i}.png", i, (150, 130))
+    (photos / "cat" / "broken.png").write_bytes(b"no picture")
+    assert scan.fitting_size(collect(photos)) == 128
+    rows = "".join(f"{'word ' * n}{i},{label}\n" for i, (n, label) in enumerate([(3, "a"), (3, "b")] * 4))
+    assert scan.fitting_size(collect(table(photos / "short.csv", "text,label\n" + rows))) == 32
+    rows = "".join(f"{'word ' * 60}{i},{label}\n" for i, label in enumerate("abababab"))
+    assert scan.fitting_size(collect(table(photos / "long.csv", "text,label\n" + rows))) == 128

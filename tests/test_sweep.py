@@ -1,5 +1,8 @@
+import os
+import signal
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from transferlib.errors import UserError
@@ -63,3 +66,50 @@ def test_bad_input_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRANSFERLIB_WORKERS", "many")
     with pytest.raises(UserError, match="TRANSFERLIB_WORKERS='many'"):
         workers()
+
+
+def _once_killed(n: int, place: str) -> dict[str, float]:
+    """The run of n = 2 ends its own process the first time, as if its machine were switched off."""
+    mark = Path(place) / "killed"
+    if n == 2 and not mark.exists():
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return {"accuracy": float(np.random.default_rng(n).random()), "process": os.getpid()}
+
+
+def test_two_machines_one_killed_worker_and_the_same_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("ray")
+    from ray.cluster_utils import Cluster
+
+    cells = [{"n": n, "place": str(tmp_path)} for n in range(6)]
+    (tmp_path / "killed").touch()
+    local = sweep(_once_killed, cells, n_jobs=1)
+    (tmp_path / "killed").unlink()
+    monkeypatch.setenv("TRANSFERLIB_CACHE", str(tmp_path / "other"))
+    # Workers import this test's module; the cluster's nodes are processes of this machine.
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    monkeypatch.setenv("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
+    import ray
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    try:
+        cluster.add_node(num_cpus=1)
+        cluster.wait_for_nodes()
+        assert len(cluster.list_all_nodes()) == 2
+        monkeypatch.setenv("RAY_ADDRESS", cluster.address)
+        monkeypatch.setenv("TRANSFERLIB_EXECUTOR", "ray")
+        far = sweep(_once_killed, cells)
+        assert (tmp_path / "killed").exists()
+        assert os.getpid() not in set(far["process"])
+        assert list(far["accuracy"]) == list(local["accuracy"])
+    finally:
+        ray.shutdown()
+        cluster.shutdown()
+    kept = sweep(_once_killed, cells)  # no cluster any more: everything is read from this machine's cache
+    assert list(kept["process"]) == list(far["process"])
+
+
+def test_an_unknown_executor_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRANSFERLIB_EXECUTOR", "slurm")
+    with pytest.raises(UserError, match="TRANSFERLIB_EXECUTOR='slurm'"):
+        sweep(_square, [{"n": 41, "seed": 0, "log": ""}])

@@ -1,4 +1,4 @@
-"""The command ``transferlib``: what is here, and a saved model's answers."""
+"""The command ``transferlib``: what is here, a report on your own data, and a saved model's answers."""
 
 import sys
 from pathlib import Path
@@ -42,6 +42,21 @@ def predict(
         bad = table["problem"].ne("").sum()
         print(f"{bad} of {len(table)} could not be read.", file=sys.stderr)
         raise typer.Exit(1)
+
+
+@app.command()
+def report(
+    data: Annotated[Path, typer.Argument(help="A folder of labelled images, a CSV of images, or a CSV of texts.")],
+    out: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("report"),
+    profile: Annotated[str, typer.Option(help="How much may be spent: smoke, cpu or gpu.")] = "cpu",
+    seed: Annotated[int, typer.Option(help="First seed.")] = 0,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    executor: Annotated[str, typer.Option(help="local, or ray for a cluster.")] = "local",
+) -> None:
+    """From labelled data to a decision: report.html, metrics.json and a model to keep."""
+    from transferlib.report import report as write
+
+    print(f"The report: {write(data, out, profile=profile, seed=seed, device=device, executor=executor)}")
 
 
 def main() -> None:

@@ -35,3 +35,15 @@ def nested_subset(y: Tensor, n: int, seed: int) -> Tensor:
     # A whole permutation per class, cut afterwards, is what makes the subsets nested.
     picks = np.stack([rng.permutation(np.flatnonzero(labels == c))[:n] for c in classes], axis=1)  # (n, classes)
     return as_tensor(picks.reshape(-1))  # (n, classes) → (n · classes,)
+
+
+def at_most(y: Tensor, n: int, seed: int) -> Tensor:
+    """Indices of ``n`` examples of every class, and of all of a class that has fewer: for data as they come.
+
+    Nested like :func:`nested_subset`: with one seed the subset for n is contained in the subset for every larger n.
+    Arguments: ``y`` integer labels (N,); ``n`` ≥ 1. Raises ``UserError`` for n below 1.
+    """
+    if n < 1:
+        raise UserError(f"A budget of n = {n} labels per class is not possible: n must be at least 1.")
+    labels, rng = np.asarray(y), np.random.default_rng(seed)
+    return as_tensor(np.concatenate([rng.permutation(np.flatnonzero(labels == c))[:n] for c in np.unique(labels)]))

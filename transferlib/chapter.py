@@ -32,6 +32,11 @@ class Run:
     claims: list[claiming.Claim] = field(default_factory=list)
     started: float = field(default_factory=time.time)
 
+    @property
+    def folder(self) -> Path:
+        """Where this run writes: figures, metrics, provenance, and what a chapter keeps."""
+        return _build()
+
     def pick(self, *, smoke: T, cpu: T, gpu: T | None = None) -> T:
         """The value of a setting in this run's profile."""
         return profiles.pick(self.profile, smoke=smoke, cpu=cpu, gpu=gpu)

@@ -132,11 +132,17 @@ def _classes(found: Collection) -> Collection:
     if len(kept) < 2:
         only = f"one class only, {found.classes[kept[0]]!r}" if kept else f"no class with {FEWEST} examples"
         raise UserError(f"{str(found.root)!r} holds {only}: a classifier needs at least two classes.")
-    names = [found.classes[c] for c in kept]
+    found = renumbered(found)
+    names = found.classes
     alike = [n for n in names if sum(n.casefold() == other.casefold() for other in names) > 1]
     notes = [said(len(alike), "class names differ only in capitals; are they one class?", alike)] if alike else []
-    y = np.searchsorted(kept, found.y).tolist()
-    return replace(found, y=y, classes=names, notes=[*found.notes, *notes])
+    return replace(found, notes=[*found.notes, *notes])
+
+
+def renumbered(found: Collection) -> Collection:
+    """With the classes that have examples, numbered from 0."""
+    kept = sorted(set(found.y))
+    return replace(found, y=np.searchsorted(kept, found.y).tolist(), classes=[found.classes[c] for c in kept])
 
 
 def said(count: int, what: str, which: Sequence[str], shown: int = 10) -> str:

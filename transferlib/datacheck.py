@@ -11,7 +11,7 @@ from scipy.sparse.csgraph import connected_components
 from sklearn.model_selection import StratifiedGroupKFold
 from torch import Tensor
 
-from transferlib.collection import Collection, said
+from transferlib.collection import FEWEST, Collection, renumbered, said
 from transferlib.errors import UserError
 from transferlib.scan import Scan
 from transferlib.similarity import nearest_neighbours
@@ -30,11 +30,11 @@ class Check(NamedTuple):
     together: NDArray[np.int64]
 
 
-def check(scan: Scan, threshold: float = ALIKE) -> Check:
+def check(scan: Scan, threshold: float = ALIKE, progress: bool = False) -> Check:
     """Count, compare everything with everything, and drop repeated content; ``scan.found.notes`` says what.
 
     Of one content with one label the first is kept; of one content with two labels, none. Near-duplicates stay, and
-    get a common number in ``together``, as do the examples of a given group.
+    get a common number in ``together``, as do the examples of a given group. Classes left too small go.
 
     Raises ``UserError`` when fewer than two classes are left.
     """
@@ -46,15 +46,19 @@ def check(scan: Scan, threshold: float = ALIKE) -> Check:
         notes.append(said(int(torn.sum()), "files have the same content and different labels", _names(frame[torn])))
     if again.any():
         notes.append(said(int(again.sum()), "files repeat the content of another", _names(frame[again])))
-    kept = np.flatnonzero(~(torn | again)).tolist()
-    found = scan.found.keep(kept, *notes)
-    counts = pd.Series(found.y, dtype=int).value_counts().reindex(range(len(found.classes)), fill_value=0)
-    if (counts > 0).sum() < 2:
-        raise UserError(f"{str(found.root)!r} is left with fewer than two classes: {' '.join(found.notes)}")
+    counts = np.bincount(frame["y"][~(torn | again)], minlength=len(scan.found.classes))
+    if few := [name for name, count in zip(scan.found.classes, counts, strict=True) if count < FEWEST]:
+        notes.append(said(len(few), f"classes are left with fewer than {FEWEST} examples and are left out", few))
+    kept = np.flatnonzero(~(torn | again) & (counts[frame["y"]] >= FEWEST)).tolist()
+    if (counts >= FEWEST).sum() < 2:
+        raise UserError(
+            f"{str(scan.found.root)!r} is left with fewer than two classes: {' '.join([*scan.found.notes, *notes])}"
+        )
+    found = renumbered(scan.found.keep(kept, *notes))
     found = _sizes(found, [scan.sizes[i] for i in kept])
     left = Scan(found, [scan.keys[i] for i in kept], scan.features[kept], [scan.sizes[i] for i in kept], scan.computed)
-    alike = _alike(left.features, found.y, threshold)
-    table = pd.DataFrame({"class": found.classes, "examples": counts.to_numpy()})
+    alike = _alike(left.features, found.y, threshold, progress)
+    table = pd.DataFrame({"class": found.classes, "examples": counts[counts >= FEWEST]})
     return Check(left, table, alike, _together(found, alike))
 
 
@@ -72,8 +76,8 @@ def _sizes(found: Collection, sizes: list[tuple[int, int]]) -> Collection:
     return found.keep(range(len(found.items)), *notes)
 
 
-def _alike(features: Tensor, y: list[int], threshold: float) -> pd.DataFrame:
-    similarity, index = nearest_neighbours(features, features, exclude_self=True)
+def _alike(features: Tensor, y: list[int], threshold: float, progress: bool) -> pd.DataFrame:
+    similarity, index = nearest_neighbours(features, features, exclude_self=True, progress=progress)
     rows = torch.nonzero(similarity >= threshold).flatten().tolist()
     pairs = {tuple(sorted((i, int(index[i])))): float(similarity[i]) for i in rows}
     table = pd.DataFrame([(a, b, s, y[a] == y[b]) for (a, b), s in pairs.items()],

@@ -4,12 +4,14 @@ Accuracy is balanced here: the mean over classes of the share that was right, so
 one. Guessing gives 1 / classes.
 """
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
+from sklearn.metrics import balanced_accuracy_score
 
 from transferlib.claims import spelled
 from transferlib.errors import UserError
@@ -29,8 +31,9 @@ class Decision(NamedTuple):
 
 def balanced(guess: ArrayLike, y: ArrayLike) -> float:
     """Mean over the classes in ``y`` (T,) of the share of right guesses (T,), 0..1."""
-    right, truth = np.asarray(guess) == np.asarray(y), np.asarray(y)
-    return float(np.mean([right[truth == c].mean() for c in np.unique(truth)]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # a guess may name a class that no test example has
+        return float(balanced_accuracy_score(np.asarray(y), np.asarray(guess)))
 
 
 def resampled(values: ArrayLike, ratio: float, spread: float = 0.0, level: float = 0.95) -> Interval:

@@ -10,10 +10,11 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike
 
 from transferlib.errors import UserError
-from transferlib.intervals import mean_interval
+from transferlib.intervals import Interval, mean_interval
 
 # Colour-blind-safe on white; the page maps each to a variable, so that dark mode can lighten it.
 TONES = {
@@ -69,14 +70,23 @@ def curve(ax: Axes, x: Sequence[float], values: ArrayLike, label: str, tone: str
         raise UserError(f"Curve {label!r}: tone {tone!r} is unknown; known: {', '.join(TONES)}.")
     keep = ~np.isnan(table).all(0)
     spans = [mean_interval(column[~np.isnan(column)]) for column in table.T[keep]]
-    at = np.asarray(x, dtype=float)[keep]
-    mean = np.array([s.mean for s in spans])
+    band(ax, np.asarray(x, dtype=float)[keep], spans, label, tone)
+
+
+def band(ax: Axes, x: ArrayLike, spans: Sequence[Interval], label: str, tone: str) -> None:
+    """Draw means with their intervals, one at each ``x`` (points,); ``tone`` one of ``TONES``."""
+    at, mean = np.asarray(x, dtype=float), np.array([s.mean for s in spans])
     half = np.nan_to_num(np.array([s.high for s in spans]) - mean, posinf=0)  # one seed: a point without a band
     style: dict[str, Any] = {"color": TONES[tone], "label": label, "marker": MARKERS[tone]}
     if tone in DASHES:
         style["dashes"] = DASHES[tone]
     ax.plot(at, mean, **style)
     ax.fill_between(at, mean - half, mean + half, color=TONES[tone], alpha=0.15, linewidth=0)
+
+
+def tile(x: float, y: float, share: float, tone: str) -> Rectangle:
+    """A unit square around (x, y), the fuller the larger ``share`` (0..1): a cell of a matrix on any page."""
+    return Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=TONES[tone], alpha=0.75 * share, linewidth=0)
 
 
 def log_ticks(ax: Axes, ticks: Sequence[float]) -> None:

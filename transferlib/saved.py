@@ -65,10 +65,10 @@ class SavedModel:
 
 
 def build(backbone: str, size: int, pretrained: bool = True) -> nn.Module:
-    """The backbone by name: ``small-cnn`` or any image backbone, ``words`` or any text backbone; ``size`` in pixels."""
+    """``small-cnn`` or any image backbone, ``words`` or any text backbone, by name; ``size`` in pixels or tokens."""
     if backbone == "words":
         return HashedWords()
-    return named_backbone(backbone, pretrained and backbone != "small-cnn", size, max_length=32)
+    return named_backbone(backbone, pretrained and backbone != "small-cnn", size, max_length=size)
 
 
 def probe_classifier(backbone: nn.Module, probe: Probe) -> Classifier:

@@ -3,6 +3,7 @@
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from tqdm import tqdm
 
 from transferlib.domains import check_features
 from transferlib.errors import UserError
@@ -50,7 +51,7 @@ def linear_cka(x: Tensor, y: Tensor, debiased: bool = False) -> float:
 
 
 def nearest_neighbours(
-    queries: Tensor, bank: Tensor, batch_size: int = 1024, exclude_self: bool = False
+    queries: Tensor, bank: Tensor, batch_size: int = 1024, exclude_self: bool = False, progress: bool = False
 ) -> tuple[Tensor, Tensor]:
     """The most similar row of ``bank`` for each query, exact, by cosine similarity.
 
@@ -81,7 +82,8 @@ def nearest_neighbours(
     centre = bank.mean(0)
     keys = F.normalize(bank - centre, dim=1)  # (M, D)
     best = []
-    for start in range(0, len(queries), batch_size):
+    starts = range(0, len(queries), batch_size)
+    for start in tqdm(starts, "comparing", disable=not progress or len(starts) < 10, mininterval=1):
         scores = F.normalize(queries[start : start + batch_size] - centre, dim=1) @ keys.T  # (B, M)
         if exclude_self:
             rows = torch.arange(len(scores))
