@@ -7,6 +7,7 @@ CHAPTER   ?=
 DATA      ?=
 OUT       ?= report
 EXECUTOR  ?= local
+TRIALS    ?= 20
 PYTHON    ?= python3
 PORT      ?= 8000
 BUILD     ?= $(if $(filter cpu,$(PROFILE)),build,build/$(PROFILE))
@@ -30,7 +31,7 @@ $(shell rm -f $(READY))
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup execute chapters book html serve lab report test lint bench lock clean distclean
+.PHONY: help setup execute chapters book html serve lab report test lint bench lock verify reference trust clean distclean
 
 help: ## Show this list
 	@echo "Head Start. Settings: PROFILE=smoke|cpu|gpu DEVICE=cpu|cuda SEED=0 CHAPTER=01,05 DATA_ROOT=folder JOBS=$(CORES)"
@@ -95,6 +96,15 @@ bench: $(READY) ## Ours against the peers, medians and ratios of one run
 lock: ## Pin the newest allowed versions again (needs uv)
 	@uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url --no-emit-find-links --all-extras pyproject.toml -o requirements.lock
 	@$(PYTHON) scripts/environment.py
+
+verify: execute ## Re-measure, and print every metric that left its reference interval (PROFILE=cpu)
+	@$(PY) scripts/verify.py check
+
+reference: ## Make the metrics of the last full run the reference, when every claim holds
+	@$(PY) scripts/verify.py keep
+
+trust: $(READY) ## Kill, starve and repeat the smoke run, and print a table (CHAPTER=01,15 TRIALS=20)
+	@$(PY) scripts/trust.py --chapters "$(CHAPTER)" --trials $(TRIALS)
 
 clean: ## Remove what was built; the environment and the caches stay
 	@rm -rf build .pytest_cache .mypy_cache .ruff_cache

@@ -252,6 +252,21 @@ def test_near_duplicates_and_groups_stay_on_one_side_of_a_split() -> None:
         assert all(side[a] == side[b] for a, b in zip(checked.alike["a"], checked.alike["b"], strict=True))
 
 
+def test_large_data_is_split_fast_with_clusters_whole_and_classes_even(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    y = rng.choice(3, 900, p=[0.6, 0.3, 0.1])
+    together = np.concatenate([np.arange(600), 600 + np.arange(300) // 3])  # the last 300 in threes
+    found = Collection("texts", Path(), ["x"] * 900, y.tolist(), ["a", "b", "c"], [], [], [])
+    monkeypatch.setattr(datacheck, "MANY", 500)
+    seen = set()
+    for seed in range(5):
+        learned, tested = datacheck.split(found, together, seed)
+        assert not set(together[learned]) & set(together[tested]) and len(learned) + len(tested) == 900
+        assert np.bincount(y[tested]) / np.bincount(y) == pytest.approx([1 / 3] * 3, abs=0.06)
+        seen.add(tuple(tested.tolist()))
+    assert len(seen) == 5
+
+
 def test_a_class_without_test_examples_is_named() -> None:
     found = collection([0] * 9 + [1] * 9, ["all"] * 9 + [str(i) for i in range(9)])
     with pytest.raises(UserError, match="Class '0' has nothing to"):

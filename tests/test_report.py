@@ -48,7 +48,7 @@ def test_of_the_chapter_stay_the_cells_that_report_and_their_headings() -> None:
 def test_names_are_text_on_the_page(photos: Path) -> None:
     found = collect(photos)
     assert listed([ODD]) == "<ul><li>&lt;script&gt;alert(1)&lt;</li></ul>"
-    html = shown(found, [0, 10], [ODD, "b"])
+    html = shown(found, [0, 11], [ODD, "b"])
     assert "<script" not in html and html.count("data:image/png;base64,") == 2
 
 

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
-from sklearn.model_selection import StratifiedGroupKFold
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from torch import Tensor
 
 from transferlib.collection import FEWEST, Collection, renumbered, said
@@ -17,6 +17,7 @@ from transferlib.scan import Scan
 from transferlib.similarity import nearest_neighbours
 
 TINY, GIANT = 24, 6000  # pixels: below the shorter side, above the longer side
+MANY = 5000  # examples without a near-duplicate or group from which splits are drawn the fast way
 ALIKE = 0.9  # cosine similarity of centred features from which two examples are shown as near-duplicates
 
 
@@ -95,6 +96,20 @@ def _together(found: Collection, alike: pd.DataFrame) -> NDArray[np.int64]:
     return np.asarray(connected_components(graph, directed=False)[1], dtype=np.int64)
 
 
+def _fold(y: NDArray[np.int64], together: NDArray[np.int64], folds: int, seed: int) -> NDArray[np.int64]:
+    """Rows of one of ``folds`` parts with the classes' shares, clusters whole."""
+    alone = np.bincount(together)[together] == 1
+    if alone.sum() < MANY:
+        grouped = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+        return np.asarray(next(grouped.split(y, y, together))[1])
+    # Clusters are dealt one by one, which takes minutes for 100,000: those of one example need no care.
+    rows = np.flatnonzero(alone)
+    parts = [rows[next(StratifiedKFold(folds, shuffle=True, random_state=seed).split(rows, y[rows]))[1]]]
+    if len(rest := np.flatnonzero(~alone)):
+        parts.append(rest[_fold(y[rest], np.unique(together[rest], return_inverse=True)[1], folds, seed)])
+    return np.concatenate(parts)
+
+
 def split(found: Collection, together: NDArray[np.int64], seed: int, share: float = 0.3) -> tuple[Tensor, Tensor]:
     """Rows to learn from and rows to test on: the given split, or a stratified one that keeps groups whole.
 
@@ -104,9 +119,8 @@ def split(found: Collection, together: NDArray[np.int64], seed: int, share: floa
     if found.splits:
         test = np.array([part == "test" for part in found.splits])
     else:
-        folds = StratifiedGroupKFold(n_splits=max(2, round(1 / share)), shuffle=True, random_state=seed)
         test = np.zeros(len(y), dtype=bool)
-        test[next(folds.split(y, y, together))[1]] = True
+        test[_fold(y, together, max(2, round(1 / share)), seed)] = True
     for c, name in enumerate(found.classes):
         for part, rows in (("learn from", ~test), ("test on", test)):
             if not (y[rows] == c).any():

@@ -76,12 +76,13 @@ def curve(ax: Axes, x: Sequence[float], values: ArrayLike, label: str, tone: str
 def band(ax: Axes, x: ArrayLike, spans: Sequence[Interval], label: str, tone: str) -> None:
     """Draw means with their intervals, one at each ``x`` (points,); ``tone`` one of ``TONES``."""
     at, mean = np.asarray(x, dtype=float), np.array([s.mean for s in spans])
-    half = np.nan_to_num(np.array([s.high for s in spans]) - mean, posinf=0)  # one seed: a point without a band
+    low = [s.low if np.isfinite(s.low) else s.mean for s in spans]  # one seed: a point without a band
+    high = [s.high if np.isfinite(s.high) else s.mean for s in spans]
     style: dict[str, Any] = {"color": TONES[tone], "label": label, "marker": MARKERS[tone]}
     if tone in DASHES:
         style["dashes"] = DASHES[tone]
     ax.plot(at, mean, **style)
-    ax.fill_between(at, mean - half, mean + half, color=TONES[tone], alpha=0.15, linewidth=0)
+    ax.fill_between(at, low, high, color=TONES[tone], alpha=0.15, linewidth=0)
 
 
 def tile(x: float, y: float, share: float, tone: str) -> Rectangle:

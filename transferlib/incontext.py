@@ -73,7 +73,7 @@ def score_after(model: nn.Module, tokenizer: Any, prefix: str, queries: Sequence
     """:func:`score_labels` for prompts that begin alike: log p(label | prefix + query), (queries, labels), in nats.
 
     The demonstrations are read once: their keys and values are kept, and each query continues them. ``prefix`` and
-    queries are tokenised apart. ``model`` takes and returns ``past_key_values`` as in the transformers library.
+    queries are tokenised apart. ``model`` takes ``cache`` and returns ``past_key_values`` as in transformers.
 
     Raises ``UserError`` as ``score_labels`` does.
     """
@@ -91,15 +91,15 @@ def score_after(model: nn.Module, tokenizer: Any, prefix: str, queries: Sequence
     ids = torch.tensor([t + [0] * (longest - len(t)) for t in texts])  # (B, L), padded on the right
     mask = torch.tensor([[1] * (shown.shape[1] + len(t)) + [0] * (longest - len(t)) for t in texts])  # (B, P + L)
     past.batch_repeat_interleave(len(rows))
-    logp = F.log_softmax(model(input_ids=ids, attention_mask=mask, past_key_values=past).logits.float(), dim=-1)
-    if not torch.isfinite(logp[mask[:, shown.shape[1] :].bool()]).all():
-        raise UserError("The language model gave NaN or infinity: load it in float32.")
+    logits = model(input_ids=ids, attention_mask=mask, cache=past).logits  # (B, L, V)
     scores = torch.empty(len(queries), len(labels))
     for row, (q, stem) in enumerate(rows):
+        logp = F.log_softmax(logits[row, len(heads[q]) - 1 : len(texts[row])].float(), dim=-1)  # (len(stem) + 1, V)
+        if not torch.isfinite(logp).all():
+            raise UserError("The language model gave NaN or infinity: load it in float32.")
         for c, label in enumerate(tokens):
             if tuple(label[:-1]) == stem:
-                at = torch.arange(len(label)) + len(heads[q]) - 1
-                scores[q, c] = logp[row, at, label].sum()
+                scores[q, c] = logp[torch.arange(len(label)), label].sum()
     return scores
 
 

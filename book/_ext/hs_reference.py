@@ -29,7 +29,10 @@ ROOMS = {
     "domains": ("Crossing a domain gap", ("alignment", "adversarial", "reweighting", "test_time")),
     "tasks": ("Many tasks", ("multitask", "meta")),
     "preferences": ("Preferences", ("preference",)),
-    "running": ("Running it", ("training", "curves", "sweep", "decision", "saved", "words", "profiles", "provenance")),
+    "running": (
+        "Running it",
+        ("training", "curves", "sweep", "decision", "calibration", "saved", "words", "profiles", "provenance"),
+    ),
     "showing": (
         "Showing it",
         ("chapter", "figures", "claims", "intervals", "exercises", "report", "widgets", "errors"),

@@ -72,6 +72,7 @@ def read(file: Path, size: int) -> Tensor:
     with Image.open(file, formats=FORMATS) as image:
         if image.width * image.height > PIXEL_LIMIT:
             raise ValueError(f"{image.width}×{image.height} is above the limit of {PIXEL_LIMIT} pixels")
+        image.draft("RGB", (2 * size, 2 * size))  # JPEG: a photo is unpacked at about the size that is needed
         upright = ImageOps.exif_transpose(image)
         if upright.mode.startswith("I;16") or upright.mode == "I":  # 16 bits: Pillow would clip, not scale
             upright = Image.fromarray((np.asarray(upright, dtype=np.float32) / 257).clip(0, 255).astype(np.uint8))

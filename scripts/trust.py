@@ -1,0 +1,165 @@
+"""Kill it, starve it, run it again: what ``make trust`` proves on this machine, as a table."""
+
+import os
+import random
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import psutil
+import typer
+
+from transferlib.weights import cache_dir
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ("sweeps", "features", "seen", "example", "depth", "converted")  # of the cache: what a run computes
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+Chapters = Annotated[str, typer.Option(help="Chapters to execute, such as 01,15; empty: all.")]
+
+
+@contextmanager
+def place() -> Iterator[tuple[Path, Path]]:
+    """A fresh build folder and a cache that holds the weights and nothing that was computed."""
+    with tempfile.TemporaryDirectory(prefix="head-start-") as folder:
+        build, cache = Path(folder) / "build", Path(folder) / "cache"
+        cache.mkdir()
+        for part in cache_dir().iterdir():
+            if part.name not in RESULTS:
+                (cache / part.name).symlink_to(part)
+        yield build, cache
+
+
+def make(build: Path, cache: Path, chapters: str, *settings: str, **popen: Any) -> "subprocess.Popen[str]":
+    """``make execute`` in the smoke profile, begun and not waited for."""
+    words = ["make", "-C", str(ROOT), "execute", "PROFILE=smoke", f"BUILD={build}", f"CHAPTER={chapters}", *settings]
+    environment = {**os.environ, "TRANSFERLIB_CACHE": str(cache)}
+    return subprocess.Popen(
+        words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **popen
+    )
+
+
+def finish(process: "subprocess.Popen[str]") -> tuple[bool, str]:
+    """Whether it succeeded, and the last line it printed."""
+    output = process.communicate()[0]
+    lines = [line for line in output.replace("\r", "\n").split("\n") if line.strip()]
+    return process.returncode == 0, lines[-1] if lines else ""
+
+
+def metrics(build: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted((build / "metrics").glob("*.json"))}
+
+
+def kill_tree(process: "subprocess.Popen[str]") -> None:
+    """SIGKILL to make and to everything it has started, at once."""
+    everyone = psutil.Process(process.pid).children(recursive=True)
+    process.kill()
+    for child in everyone:
+        try:
+            child.send_signal(signal.SIGKILL)
+        except psutil.NoSuchProcess:
+            continue
+    process.communicate()
+
+
+def row(name: str, passed: int, of: int, note: str = "") -> bool:
+    print(f"{'ok  ' if passed == of else 'FAIL'} {name:42} {passed:3} of {of:3}  {note}", flush=True)
+    return passed == of
+
+
+def killed(chapters: str, trials: int, whole: dict[str, bytes], seconds: float) -> bool:
+    """Killed at random moments and run again: it completes, repeats no finished chapter, and gives the same bytes."""
+    rng, good = random.Random(0), 0
+    for _ in range(trials):
+        with place() as (build, cache):
+            process = make(build, cache, chapters)
+            time.sleep(rng.uniform(0, 0.95 * seconds))
+            kill_tree(process)
+            before = {path: path.stat().st_mtime_ns for path in (build / "executed").glob("*.ipynb")}
+            done, _ = finish(make(build, cache, chapters))
+            kept = all(path.stat().st_mtime_ns == at for path, at in before.items())
+            good += done and kept and metrics(build) == whole
+    return row("killed and run again", good, trials, f"one undisturbed run takes {seconds:.0f} s")
+
+
+def starved(chapters: str, whole: dict[str, bytes]) -> bool:
+    """No file may grow beyond 200 kB, as on a full disk: it stops with a sentence, and goes on when there is room."""
+    with place() as (build, cache):
+        limit = (200_000, resource.RLIM_INFINITY)
+        hungry = make(build, cache, chapters, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit))
+        stopped, _ = finish(hungry)
+        done, _ = finish(make(build, cache, chapters))
+        return row("a full disk, then room", int(not stopped and done and metrics(build) == whole), 1)
+
+
+def repeated(chapters: str, whole: dict[str, bytes]) -> bool:
+    """One job or two, another hash seed, another working directory: the same bytes."""
+    good, ways = 0, (("JOBS=1", "PYTHONHASHSEED=1"), ("JOBS=2", "PYTHONHASHSEED=2"), ("JOBS=2", "PYTHONHASHSEED=3"))
+    for settings in ways:
+        with place() as (build, cache):
+            done, _ = finish(make(build, cache, chapters, *settings, cwd="/"))
+            good += done and metrics(build) == whole
+    return row("other jobs, hash seed, folder: same bytes", good, len(ways))
+
+
+def unchanged(chapters: str) -> bool:
+    """Nothing changed: nothing is executed, in seconds."""
+    with place() as (build, cache):
+        finish(make(build, cache, chapters))
+        began = time.perf_counter()
+        done, said = finish(make(build, cache, chapters))
+        passed = done and "up to date" in said
+        return row("nothing changed: nothing runs", int(passed), 1, f"{time.perf_counter() - began:.1f} s")
+
+
+def offline(chapters: str, whole: dict[str, bytes]) -> bool:
+    """In a network of its own that holds only the loopback."""
+    if not shutil.which("unshare") or subprocess.run(["unshare", "-rn", "true"], capture_output=True).returncode:
+        print("skip without a network: this system lets no process have a network of its own")
+        return True
+    up = (
+        "import fcntl, socket, struct; s = socket.socket(); "
+        "fcntl.ioctl(s, 0x8914, struct.pack('16sh14x', b'lo', 0x49))"  # SIOCSIFFLAGS: UP, LOOPBACK, RUNNING
+    )
+    with place() as (build, cache):
+        inside = (
+            f'{sys.executable} -c "{up}" && exec make -C {ROOT} execute PROFILE=smoke BUILD={build} CHAPTER={chapters}'
+        )
+        done = subprocess.run(
+            ["unshare", "-rn", "sh", "-c", inside],
+            env={**os.environ, "TRANSFERLIB_CACHE": str(cache)},
+            capture_output=True,
+        )
+        return row("without a network", int(done.returncode == 0 and metrics(build) == whole), 1)
+
+
+@app.command()
+def trust(chapters: Chapters = "", trials: Annotated[int, typer.Option(help="Kills at random moments.")] = 20) -> None:
+    """Print the table; exit status 1 when something failed."""
+    with place() as (build, cache):
+        began = time.perf_counter()
+        done, said = finish(make(build, cache, chapters))
+        seconds, whole = time.perf_counter() - began, metrics(build)
+    if not done:
+        print(f"The undisturbed run failed: {said}", file=sys.stderr)
+        raise typer.Exit(2)
+    results = [
+        unchanged(chapters),
+        repeated(chapters, whole),
+        starved(chapters, whole),
+        offline(chapters, whole),
+        killed(chapters, trials, whole, seconds),
+    ]
+    if not all(results):
+        raise typer.Exit(1)
+
+
+if __name__ == "__main__":
+    app()
