@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transferlib.budgets import at_most, nested_subset
+from transferlib.budgets import at_most, evened, nested_subset
 from transferlib.errors import UserError
 
 Y = torch.tensor([c for c in range(4) for _ in range(30 + c)])
@@ -63,3 +63,9 @@ def test_at_most_takes_all_of_a_small_class_and_nests(n, m, seed):
 def test_at_most_needs_a_label():
     with pytest.raises(UserError, match="n = 0"):
         at_most(Y, 0, 0)
+
+
+def test_evened_repeats_small_classes_and_drops_nothing():
+    y = torch.tensor([0, 1, 1, 1, 2, 2, 1])
+    rows = evened(y)
+    assert torch.bincount(y[rows]).tolist() == [4, 4, 4] and set(rows.tolist()) == set(range(7))

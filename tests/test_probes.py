@@ -149,3 +149,40 @@ X, Y = torch.randn(6, 4), torch.tensor([0, 1, 2, 0, 1, 2])
 def test_bad_input_is_one_sentence(call, message):
     with pytest.raises(UserError, match=message):
         call()
+
+
+@pytest.mark.parametrize(("n", "d"), SHAPES)
+def test_a_balanced_probe_is_weighted_ridge_with_its_own_leave_one_out(n, d):
+    x, _ = problem(n, d)
+    y = torch.tensor([0] * (n - 5) + [1] * 3 + [2] * 2)
+    goal = torch.eye(3, dtype=torch.float64)[y].numpy()
+    w = (n / (3 * y.bincount()[y])).numpy()
+    centred = (x.numpy() - np.average(x.numpy(), axis=0, weights=w)) * np.sqrt(w)[:, None]
+    lambdas = (1e-2, 1e-1, 1.0, 10.0)
+    alphas = [lam * (centred**2).sum() / n for lam in lambdas]
+    errors = []
+    for alpha in alphas:
+        left = []
+        for i in range(n):
+            rest = np.arange(n) != i
+            peer = Ridge(alpha=alpha, solver="svd").fit(x.numpy()[rest], goal[rest], sample_weight=w[rest])
+            left.append(w[i] * ((peer.predict(x.numpy()[i : i + 1]) - goal[i]) ** 2).mean())
+        errors.append(np.mean(left))
+    best = int(np.argmin(errors))
+    found = fit_probe(x, y, lambdas=lambdas, balanced=True)
+    assert found.lam == pytest.approx(lambdas[best])
+    peer = Ridge(alpha=alphas[best], solver="svd").fit(x.numpy(), goal, sample_weight=w)
+    np.testing.assert_allclose(found.weight, peer.coef_.T, atol=1e-8)
+    np.testing.assert_allclose(found.bias, peer.intercept_, atol=1e-8)
+
+
+def test_a_balanced_probe_does_not_forget_the_small_class():
+    g = torch.Generator().manual_seed(0)
+    x = torch.randn(1000, 5, generator=g)
+    y = (torch.arange(1000) >= 950).long()
+    x[y == 1, 0] += 2
+    right = {b: (fit_probe(x, y, balanced=b).predict(x) == y)[y == 1].float().mean() for b in (False, True)}
+    assert right[True] > 0.7 > 0.3 > right[False]
+    even = torch.arange(1000) % 2
+    same = (fit_probe(x, even, balanced=b).weight for b in (False, True))
+    torch.testing.assert_close(*same, atol=1e-5, rtol=1e-4)

@@ -47,3 +47,10 @@ def at_most(y: Tensor, n: int, seed: int) -> Tensor:
         raise UserError(f"A budget of n = {n} labels per class is not possible: n must be at least 1.")
     labels, rng = np.asarray(y), np.random.default_rng(seed)
     return as_tensor(np.concatenate([rng.permutation(np.flatnonzero(labels == c))[:n] for c in np.unique(labels)]))
+
+
+def evened(y: Tensor) -> Tensor:
+    """Indices that show every class of ``y`` (N,) as often as the largest one: examples of smaller classes repeat."""
+    labels = np.asarray(y)
+    most = np.bincount(labels).max()
+    return as_tensor(np.concatenate([np.resize(np.flatnonzero(labels == c), most) for c in np.unique(labels)]))

@@ -64,13 +64,16 @@ def _spectrum(x: Array, gram: Array | None = None) -> tuple[Array, Array, Callab
     return s, u * root, lambda c: x.T @ (u @ (c / root[:, None]))
 
 
-def _leave_one_out(z: Array, s: Array, y: Array, alphas: Array) -> Array:
-    """Mean squared leave-one-out error for each λ in ``alphas`` (L,), from Z (N, r) and centred y (N, C)."""
+def _leave_one_out(z: Array, s: Array, y: Array, alphas: Array, share: Array | float) -> Array:
+    """Mean squared leave-one-out error for each λ in ``alphas`` (L,), from Z (N, r) and centred y (N, C).
+
+    ``share`` (N,) of the weight is what each example pulls the intercept by: 1 / N when all count the same.
+    """
     n, c = y.shape
     shrink = 1 / (s[:, None] + alphas)  # (r, L)
     coefficients = shrink[:, :, None] * (z.T @ y)[:, None, :]  # (r, L, C)
     fitted = (z @ coefficients.reshape(len(s), -1)).reshape(n, len(alphas), c)  # (N, L·C) → (N, L, C)
-    leverage = z**2 @ shrink + 1 / n  # (N, L); the 1/N belongs to the intercept
+    leverage = z**2 @ shrink + np.broadcast_to(share, n)[:, None]  # (N, L)
     return np.mean(((y[:, None] - fitted) / (1 - leverage)[:, :, None]) ** 2, axis=(0, 2))
 
 
@@ -90,35 +93,48 @@ def ridge_path(x: Tensor, y: Tensor, lambdas: Sequence[float]) -> tuple[Tensor, 
     q = z.T @ (targets - mean)  # (r, C)
     weight = np.stack([lift(q / (s + a)[:, None]) for a in alphas])  # (L, D, C)
     bias = mean - centre @ weight
-    error = _leave_one_out(z, s, targets - mean, alphas)
+    error = _leave_one_out(z, s, targets - mean, alphas, 1 / len(rows))
     return torch.from_numpy(weight), torch.from_numpy(bias), torch.from_numpy(error)
 
 
-def _solve(x: Array, y: Array, lambdas: Array, gram: Array | None = None) -> tuple[Array, Array, float]:
-    """Features (N, D) and one-hot targets (N, C) → weight, bias, λ with the smallest leave-one-out error."""
-    centre, mean = x.mean(0), y.mean(0)
-    s, z, lift = _spectrum(x - centre, gram)
+def _solve(
+    x: Array, y: Array, lambdas: Array, gram: Array | None = None, share: Array | None = None
+) -> tuple[Array, Array, float]:
+    """Features (N, D) and one-hot targets (N, C) → weight, bias, λ with the smallest leave-one-out error.
+
+    ``share`` (N,) of the loss that each example carries, summing to 1; the same for all when it is None.
+    """
+    if share is None:
+        centre, mean, pull = x.mean(0), y.mean(0), np.ones((1, 1), x.dtype)
+    else:
+        centre, mean, pull = share @ x, share @ y, np.sqrt(share * len(x))[:, None]
+    targets = pull * (y - mean)
+    s, z, lift = _spectrum(pull * (x - centre), gram)
     alphas = (lambdas * s.sum() / len(x)).astype(x.dtype)  # Σs / N is the mean squared length of a centred example
-    best = int(np.argmin(_leave_one_out(z, s, y - mean, alphas)))
-    weight = lift(z.T @ (y - mean) / (s + alphas[best])[:, None])
+    best = int(np.argmin(_leave_one_out(z, s, targets, alphas, 1 / len(x) if share is None else share)))
+    weight = lift(z.T @ targets / (s + alphas[best])[:, None])
     return weight, mean - centre @ weight, float(lambdas[best])
 
 
-def fit_probe(x: Tensor, y: Tensor, n_classes: int | None = None, lambdas: Sequence[float] = LAMBDAS) -> Probe:
+def fit_probe(
+    x: Tensor, y: Tensor, n_classes: int | None = None, lambdas: Sequence[float] = LAMBDAS, balanced: bool = False
+) -> Probe:
     """A ridge classifier on one-hot targets whose λ is chosen with the very labels it is fitted on.
 
     λ minimises the exact leave-one-out squared error, so no label outside the budget is looked at. It counts
     in units of the mean squared length of a centred example, so multiplying the features changes nothing.
     Features are not standardised one by one: from a handful of labels their scales are noise.
 
-    Arguments: ``x`` features (N, D); ``y`` classes (N,) in 0 … n_classes − 1.
+    Arguments: ``x`` features (N, D); ``y`` classes (N,) in 0 … n_classes − 1; ``balanced`` weighs each example so that
+    all classes count the same, however many examples they have.
 
     Raises:
         UserError: NaN or constant features, one class only, a label out of range, a λ that is not positive.
     """
     classes = int(y.max()) + 1 if n_classes is None else n_classes
     xs, ys = _checked(np.asarray(x)), _one_hot(np.asarray(y), classes, np.asarray(x).dtype)
-    weight, bias, lam = _solve(xs, ys, _positive(lambdas))
+    share = (ys / ys.sum(0).clip(1)).sum(1) / int(np.count_nonzero(ys.sum(0))) if balanced else None
+    weight, bias, lam = _solve(xs, ys, _positive(lambdas), share=share)
     return Probe(torch.from_numpy(weight), torch.from_numpy(bias), lam)
 
 
