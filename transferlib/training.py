@@ -12,6 +12,7 @@ from tqdm import tqdm
 from transferlib.errors import UserError, nearest
 from transferlib.extraction import features
 from transferlib.freezing import is_frozen
+from transferlib.team import joined, own_device, share
 
 Augment = Callable[[Tensor, torch.Generator], Tensor]
 
@@ -46,7 +47,8 @@ def fit(
     """Train ``model`` in place: AdamW on the mean cross-entropy, plus ``penalty(model)`` when there is one.
 
     On a CPU the same seed gives the same weights. A wholly frozen backbone without ``augment`` is run once
-    and its features are reused, which changes the time and nothing else. The model ends in eval mode.
+    and its features are reused, which changes the time and nothing else. The model ends in eval mode. Started by
+    ``accelerate launch``, several GPUs share each batch: :mod:`transferlib.team`.
 
     Arguments:
         x: uint8 images (N, C, H, W), token ids (N, L), texts, or floats that the model eats; ``y`` classes (N,).
@@ -66,6 +68,7 @@ def fit(
         raise UserError(f"Training needs one label an example: got {len(x)} examples and {len(y)} labels.")
     if schedule not in SCHEDULES:
         raise UserError(f"Unknown schedule {schedule!r}: {nearest(schedule, SCHEDULES)}")
+    device = own_device(device)
     data: Tensor = x if isinstance(x, Tensor) else model.encode(x)  # type: ignore[operator]
     trained = model.to(device).to(memory_format=torch.channels_last)
     backbone = getattr(model, "backbone", None)
@@ -81,6 +84,7 @@ def fit(
     optimiser = torch.optim.AdamW(groups, weight_decay=weight_decay)
     plan = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: SCHEDULES[schedule](step / total))
 
+    together = joined(trained)
     generator, history = torch.Generator().manual_seed(seed), {"loss": [], "lr": []}  # type: ignore[var-annotated]
     gpus = [torch.cuda.current_device()] if device.startswith("cuda") else []
     with torch.random.fork_rng(devices=gpus), tqdm(total=total, disable=not progress, desc="fit", mininterval=1) as bar:
@@ -91,8 +95,9 @@ def fit(
             queue = queue or batches(len(y), batch_size, generator)
             rows = queue.pop(0).to(device)
             batch = data[rows] if augment is None else augment(data[rows], generator)
+            mine, factor = share(rows)
             with torch.autocast(torch.device(device).type, dtype=torch.bfloat16, enabled=amp):
-                loss = F.cross_entropy(trained(batch).float(), y[rows])
+                loss = F.cross_entropy(together(batch[mine]).float(), y[rows][mine]) * factor
                 if penalty is not None:
                     loss = loss + penalty(model)
             optimiser.zero_grad()

@@ -31,7 +31,7 @@ ROOMS = {
     "preferences": ("Preferences", ("preference",)),
     "running": (
         "Running it",
-        ("training", "curves", "sweep", "decision", "calibration", "saved", "words", "profiles", "provenance"),
+        ("training", "team", "curves", "sweep", "decision", "calibration", "saved", "words", "profiles", "provenance"),
     ),
     "showing": (
         "Showing it",
