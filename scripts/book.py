@@ -74,9 +74,15 @@ def key(path: Path, parameters: dict[str, Any]) -> str:
     return digest(code, lock, json.dumps(parameters, sort_keys=True))
 
 
+def expected(name: str) -> float:
+    """Seconds a chapter took in the reference run: begun first, a long one does not run alone at the end."""
+    path = ROOT / "book" / "reference" / f"{name[:2]}.json"
+    return float(json.loads(path.read_text(encoding="utf-8"))["provenance"]["wall_seconds"]) if path.is_file() else 0
+
+
 @app.command()
 def stale(build: Build, parameters: Parameters, only: str = "") -> None:
-    """Refresh the keys and print the numbers of the chapters to execute, one line, nothing when none is."""
+    """Refresh the keys and print the chapters to execute, the longest first; nothing when none is."""
     settings = parse(parameters)
     wanted = only.replace(",", " ").split()
     known = [path.stem for path in chapters()]
@@ -91,7 +97,7 @@ def stale(build: Build, parameters: Parameters, only: str = "") -> None:
         write(mark, key(path, settings) + "\n")
         if not executed.is_file() or executed.stat().st_mtime_ns < mark.stat().st_mtime_ns:
             found.append(path.stem)
-    print(" ".join(found))
+    print(" ".join(sorted(found, key=expected, reverse=True)))
 
 
 @app.command()
