@@ -95,10 +95,15 @@ def _on_ray(key: str, run: Callable[..., Cell], cells: dict[int, Cell], gpus: fl
         import ray
     except ImportError:
         raise UserError("TRANSFERLIB_EXECUTOR='ray' needs Ray: pip install 'transferlib[ray]'.") from None
+    own = not ray.is_initialized() and not os.environ.get("RAY_ADDRESS")
     if not ray.is_initialized():
         ray.init(address=os.environ.get("RAY_ADDRESS"), log_to_driver=False, include_dashboard=False)
     task = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=3)(_run)
     running = {task.remote(key, cell, run): i for i, cell in cells.items()}
-    while running:
-        (done,), _ = ray.wait(list(running))
-        yield running.pop(done), ray.get(done)
+    try:
+        while running:
+            (done,), _ = ray.wait(list(running))
+            yield running.pop(done), ray.get(done)
+    finally:
+        if own:  # an instance on this machine ends with its sweep; a cluster is left as it was found
+            ray.shutdown()
