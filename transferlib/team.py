@@ -1,7 +1,7 @@
 """One training run on several GPUs: each process takes its share of every batch, and the gradients are averaged.
 
-``accelerate launch --num_processes 4 script.py`` starts the processes; :func:`transferlib.training.fit` finds out. A script that
-was started without it is a team of one, and nothing is different.
+``accelerate launch --num_processes 4 script.py`` starts the processes; :func:`transferlib.training.fit` finds out. A
+script that was started without it is a team of one, and nothing is different.
 """
 
 import os
