@@ -39,7 +39,8 @@ def place() -> Iterator[tuple[Path, Path]]:
 
 def make(build: Path, cache: Path, chapters: str, *settings: str, **popen: Any) -> "subprocess.Popen[str]":
     """``make execute`` in the smoke profile, begun and not waited for."""
-    words = ["make", "-C", str(ROOT), "execute", "PROFILE=smoke", f"BUILD={build}", f"CHAPTER={chapters}", *settings]
+    words = ["make", "--no-print-directory", "-C", str(ROOT), "execute", "PROFILE=smoke"]
+    words += [f"BUILD={build}", f"CHAPTER={chapters}", *settings]
     environment = {**os.environ, "TRANSFERLIB_CACHE": str(cache)}
     return subprocess.Popen(
         words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **popen
