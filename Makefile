@@ -100,7 +100,7 @@ lock: ## Pin the newest allowed versions again (needs uv)
 verify: execute ## Re-measure, and print every metric that left its reference interval (PROFILE=cpu)
 	@$(PY) scripts/verify.py check
 
-reference: ## Make the metrics of the last full run the reference, when every claim holds
+reference: $(READY) ## Make the metrics of the last full run the reference, when every claim holds
 	@$(PY) scripts/verify.py keep
 
 trust: $(READY) ## Kill, starve and repeat the smoke run, and print a table (CHAPTER=01,15 TRIALS=20)

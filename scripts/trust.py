@@ -20,7 +20,6 @@ import typer
 from transferlib.weights import cache_dir
 
 ROOT = Path(__file__).resolve().parents[1]
-RESULTS = ("sweeps", "features", "seen", "example", "depth", "converted")  # of the cache: what a run computes
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 Chapters = Annotated[str, typer.Option(help="Chapters to execute, such as 01,15; empty: all.")]
 
@@ -31,15 +30,15 @@ def place() -> Iterator[tuple[Path, Path]]:
     with tempfile.TemporaryDirectory(prefix="head-start-") as folder:
         build, cache = Path(folder) / "build", Path(folder) / "cache"
         cache.mkdir()
-        for part in cache_dir().iterdir():
-            if part.name not in RESULTS:
-                (cache / part.name).symlink_to(part)
+        (cache / "weights").symlink_to(cache_dir() / "weights")
         yield build, cache
 
 
-def make(build: Path, cache: Path, chapters: str, *settings: str, **popen: Any) -> "subprocess.Popen[str]":
-    """``make execute`` in the smoke profile, begun and not waited for."""
-    words = ["make", "--no-print-directory", "-C", str(ROOT), "execute", "PROFILE=smoke"]
+def make(
+    build: Path, cache: Path, chapters: str, *settings: str, inside: tuple[str, ...] = (), **popen: Any
+) -> "subprocess.Popen[str]":
+    """``make execute`` in the smoke profile, begun and not waited for; ``inside`` is a command that runs it."""
+    words = [*inside, "make", "--no-print-directory", "-C", str(ROOT), "execute", "PROFILE=smoke"]
     words += [f"BUILD={build}", f"CHAPTER={chapters}", *settings]
     environment = {**os.environ, "TRANSFERLIB_CACHE": str(cache)}
     return subprocess.Popen(
@@ -129,16 +128,10 @@ def offline(chapters: str, whole: dict[str, bytes]) -> bool:
         "import fcntl, socket, struct; s = socket.socket(); "
         "fcntl.ioctl(s, 0x8914, struct.pack('16sh14x', b'lo', 0x49))"  # SIOCSIFFLAGS: UP, LOOPBACK, RUNNING
     )
+    alone = ("unshare", "-rn", "sh", "-c", f'{sys.executable} -c "{up}" && exec "$@"', "sh")
     with place() as (build, cache):
-        inside = (
-            f'{sys.executable} -c "{up}" && exec make -C {ROOT} execute PROFILE=smoke BUILD={build} CHAPTER={chapters}'
-        )
-        done = subprocess.run(
-            ["unshare", "-rn", "sh", "-c", inside],
-            env={**os.environ, "TRANSFERLIB_CACHE": str(cache)},
-            capture_output=True,
-        )
-        return row("without a network", int(done.returncode == 0 and metrics(build) == whole), 1)
+        done, _ = finish(make(build, cache, chapters, inside=alone))
+        return row("without a network", int(done and metrics(build) == whole), 1)
 
 
 @app.command()

@@ -42,13 +42,14 @@ def reliability(probability: Tensor, y: Tensor, bins: int = 10, draws: int = 200
     order = np.argsort(top, kind="stable")
     parts = [part for part in np.array_split(order, bins) if len(part)]
     count = np.array([len(part) for part in parts], dtype=float)
-    sure, right = (np.array([values[part].mean() for part in parts]) for values in (top, hit))
-    rng = np.random.default_rng(seed)
-    honest = [float(count @ np.abs(_means(rng.random(len(top)) < top, parts) - sure)) / len(top) for _ in range(draws)]
-    return Reliability(
-        sure, right, count, float(count @ np.abs(right - sure)) / len(top), float(np.quantile(honest, 0.95))
-    )
+
+    def gap(hits: Array, sure: Array) -> float:
+        return float(count @ np.abs(_means(hits, parts) - sure)) / len(top)
+
+    sure, rng = _means(top, parts), np.random.default_rng(seed)
+    honest = [gap((rng.random(len(top)) < top).astype(float), sure) for _ in range(draws)]
+    return Reliability(sure, _means(hit, parts), count, gap(hit, sure), float(np.quantile(honest, 0.95)))
 
 
-def _means(values: NDArray[np.bool_], parts: list[NDArray[np.intp]]) -> Array:
+def _means(values: Array, parts: list[NDArray[np.intp]]) -> Array:
     return np.array([values[part].mean() for part in parts])

@@ -105,11 +105,12 @@ def _solve(
     ``share`` (N,) of the loss that each example carries, summing to 1; the same for all when it is None.
     """
     if share is None:
-        centre, mean, pull = x.mean(0), y.mean(0), np.ones((1, 1), x.dtype)
+        centre, mean = x.mean(0), y.mean(0)
+        rows, targets = x - centre, y - mean
     else:
         centre, mean, pull = share @ x, share @ y, np.sqrt(share * len(x))[:, None]
-    targets = pull * (y - mean)
-    s, z, lift = _spectrum(pull * (x - centre), gram)
+        rows, targets = pull * (x - centre), pull * (y - mean)
+    s, z, lift = _spectrum(rows, gram)
     alphas = (lambdas * s.sum() / len(x)).astype(x.dtype)  # Σs / N is the mean squared length of a centred example
     best = int(np.argmin(_leave_one_out(z, s, targets, alphas, 1 / len(x) if share is None else share)))
     weight = lift(z.T @ targets / (s + alphas[best])[:, None])

@@ -172,10 +172,10 @@ def _writable(place: Path) -> Path:
 @contextmanager
 def _environment(values: Mapping[str, str]) -> Iterator[None]:
     """Settings for the notebook's own process, which inherits them."""
-    before = {name: os.environ.get(name) for name in values}
+    before = dict(os.environ)
     os.environ.update(values)
     try:
         yield
     finally:
-        for name, old in before.items():
-            os.environ.pop(name, None) if old is None else os.environ.__setitem__(name, old)
+        os.environ.clear()
+        os.environ.update(before)
