@@ -111,6 +111,8 @@ def _solve(
         centre, mean, pull = share @ x, share @ y, np.sqrt(share * len(x))[:, None]
         rows, targets = pull * (x - centre), pull * (y - mean)
     s, z, lift = _spectrum(rows, gram)
+    if not s.any():  # a draw of examples that are all alike: the bias alone is left
+        return np.zeros((x.shape[1], y.shape[1]), dtype=x.dtype), mean, float(lambdas[-1])
     alphas = (lambdas * s.sum() / len(x)).astype(x.dtype)  # Σs / N is the mean squared length of a centred example
     best = int(np.argmin(_leave_one_out(z, s, targets, alphas, 1 / len(x) if share is None else share)))
     weight = lift(z.T @ targets / (s + alphas[best])[:, None])
