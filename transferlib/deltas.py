@@ -26,15 +26,21 @@ def fingerprint(tensors: Mapping[str, Tensor]) -> str:
 def save_delta(file: str | Path, tensors: Mapping[str, Tensor], base: str, **facts: str) -> int:
     """Write what one task adds to a base model as safetensors; ``base`` is the base's fingerprint. Returns bytes."""
     kept = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    save_file(kept, str(file), metadata={"base": base, **facts})
+    facts["base"] = base
+    save_file(kept, str(file), metadata={**facts, "seal": _seal(kept, facts)})
     return Path(file).stat().st_size
+
+
+def _seal(tensors: Mapping[str, Tensor], facts: Mapping[str, str]) -> str:
+    """One digest of all that a file says: safetensors checks its header, and no byte of the numbers."""
+    return hashlib.sha256(f"{fingerprint(tensors)} {sorted(facts.items())}".encode()).hexdigest()
 
 
 def load_delta(file: str | Path, base: str) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Read ``save_delta``'s file back: tensors by name, and the facts stored with them.
 
     Raises:
-        UserError: the file is missing or not safetensors, or was made for a model with another fingerprint.
+        UserError: the file is missing or damaged, or was made for a model with another fingerprint.
     """
     if not Path(file).is_file():
         raise UserError(f"There is no file {str(file)!r} to load an adapter from: check the path.")
@@ -46,6 +52,8 @@ def load_delta(file: str | Path, base: str) -> tuple[dict[str, Tensor], dict[str
         raise UserError(
             f"{str(file)!r} is not a complete safetensors file ({error}): save the adapter again."
         ) from error
+    if facts.pop("seal", "") != _seal(tensors, facts):
+        raise UserError(f"{str(file)!r} is damaged: what it holds is not what was saved; save the adapter again.")
     if facts.get("base") != base:
         raise UserError(
             f"{str(file)!r} was trained on another base model (fingerprint {facts.get('base', 'none')[:8]}, this model "

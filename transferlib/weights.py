@@ -162,8 +162,8 @@ def _unpack(name: str, part: Path) -> bool:
                     while left > 0 and (block := source.read(min(left, 1 << 20))):
                         target.write(block)
                         left -= len(block)
-    except (zipfile.BadZipFile, zlib.error, KeyError, StopIteration, EOFError):
-        return False
+    except (zipfile.BadZipFile, zlib.error, KeyError, StopIteration, EOFError, ValueError, RuntimeError):
+        return False  # damaged bytes may also ask for a password or for a newer zip: RuntimeError
     return all(_right(part / file, expected) for file, expected in entry["files"].items())
 
 
