@@ -35,10 +35,16 @@ def place() -> Iterator[tuple[Path, Path]]:
 
 
 def make(
-    build: Path, cache: Path, chapters: str, *settings: str, inside: tuple[str, ...] = (), **popen: Any
+    build: Path,
+    cache: Path,
+    chapters: str,
+    *settings: str,
+    goal: str = "execute",
+    inside: tuple[str, ...] = (),
+    **popen: Any,
 ) -> "subprocess.Popen[str]":
     """``make execute`` in the smoke profile, begun and not waited for; ``inside`` is a command that runs it."""
-    words = [*inside, "make", "--no-print-directory", "-C", str(ROOT), "execute", "PROFILE=smoke"]
+    words = [*inside, "make", "--no-print-directory", "-C", str(ROOT), goal, "PROFILE=smoke"]
     words += [f"BUILD={build}", f"CHAPTER={chapters}", *settings]
     environment = {**os.environ, "TRANSFERLIB_CACHE": str(cache)}
     return subprocess.Popen(
@@ -119,9 +125,33 @@ def unchanged(chapters: str) -> bool:
         return row("nothing changed: nothing runs", int(passed), 1, f"{time.perf_counter() - began:.1f} s")
 
 
-def offline(chapters: str, whole: dict[str, bytes]) -> bool:
-    """In a network of its own that holds only the loopback."""
-    if not shutil.which("unshare") or subprocess.run(["unshare", "-rn", "true"], capture_output=True).returncode:
+def may(*flags: str) -> bool:
+    """Whether this system lets a process have a network, or a table of mounts, of its own."""
+    return (
+        bool(shutil.which("unshare"))
+        and not subprocess.run(["unshare", *flags, "true"], capture_output=True).returncode
+    )
+
+
+def read_only(chapters: str, whole: dict[str, bytes]) -> bool:
+    """A cache that gives its weights and takes nothing: results are kept in the build folder."""
+    if not may("-rm"):
+        print("skip a read-only cache: this system lets no process have mounts of its own")
+        return True
+    with place() as (build, cache):
+        closed = (
+            'mount --bind "$TRANSFERLIB_CACHE" "$TRANSFERLIB_CACHE" && mount -o remount,bind,ro "$TRANSFERLIB_CACHE"'
+        )
+        done, _ = finish(
+            make(build, cache, chapters, inside=("unshare", "-rm", "sh", "-c", f'{closed} && exec "$@"', "sh"))
+        )
+        left = {path.name for path in cache.iterdir()}
+        return row("a read-only cache", int(done and left == {"weights"} and metrics(build) == whole), 1)
+
+
+def offline(chapters: str, whole: dict[str, bytes], tests: bool) -> bool:
+    """In a network of its own that holds only the loopback: chapters, book, report and, on demand, the tests."""
+    if not may("-rn"):
         print("skip without a network: this system lets no process have a network of its own")
         return True
     up = (
@@ -130,12 +160,28 @@ def offline(chapters: str, whole: dict[str, bytes]) -> bool:
     )
     alone = ("unshare", "-rn", "sh", "-c", f'{sys.executable} -c "{up}" && exec "$@"', "sh")
     with place() as (build, cache):
-        done, _ = finish(make(build, cache, chapters, inside=alone))
-        return row("without a network", int(done and metrics(build) == whole), 1)
+        done, _ = finish(make(build, cache, chapters, goal="book", inside=alone))
+        page = (build / "html" / "index.html").is_file()
+        results = [row("without a network: chapters and book", int(done and page and metrics(build) == whole), 1)]
+        texts = build / "texts.csv"
+        lines = (f"{word} number {i},{word}" for word in ("apples", "engines") for i in range(40))
+        texts.write_text("\n".join(["text,label", *lines]), encoding="utf-8")
+        told = f"DATA={texts}", f"OUT={build / 'report'}"
+        done, _ = finish(make(build, cache, chapters, *told, goal="report", inside=alone))
+        written = (build / "report" / "report.html").is_file()
+        results.append(row("without a network: a report", int(done and written), 1))
+        if tests:
+            done, said = finish(make(build, cache, "", goal="test", inside=alone))
+            results.append(row("without a network: the tests", int(done), 1, said))
+    return all(results)
 
 
 @app.command()
-def trust(chapters: Chapters = "", trials: Annotated[int, typer.Option(help="Kills at random moments.")] = 20) -> None:
+def trust(
+    chapters: Chapters = "",
+    trials: Annotated[int, typer.Option(help="Kills at random moments.")] = 20,
+    tests: Annotated[bool, typer.Option(help="Run the tests without a network, too.")] = False,
+) -> None:
     """Print the table; exit status 1 when something failed."""
     with place() as (build, cache):
         began = time.perf_counter()
@@ -148,7 +194,8 @@ def trust(chapters: Chapters = "", trials: Annotated[int, typer.Option(help="Kil
         unchanged(chapters),
         repeated(chapters, whole),
         starved(chapters, whole),
-        offline(chapters, whole),
+        read_only(chapters, whole),
+        offline(chapters, whole, tests),
         killed(chapters, trials, whole, seconds),
     ]
     if not all(results):

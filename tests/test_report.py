@@ -40,7 +40,7 @@ def test_of_the_chapter_stay_the_cells_that_report_and_their_headings() -> None:
     assert prose[0] == "### What is in the data" and "### The decision" in prose
     assert all(re.fullmatch(r"### [^\n]+", text) for text in prose)
     code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
-    assert "run.claim(" not in code and "check(\"15-" not in code and "save_model(" in code
+    assert "run.claim(" not in code and 'check("15-' not in code and "save_model(" in code
     kinds = [cell.cell_type for cell in notebook.cells]
     assert ("markdown", "markdown") not in pairwise(kinds) and kinds[-1] == "code"
 

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from transferlib.errors import UserError
 from transferlib.extraction import features
 from transferlib.freezing import freeze
+from transferlib.keeping import kept_dir
 from transferlib.layers import layers
 from transferlib.provenance import code_key, digest, versions
 from transferlib.strategies import from_scratch, linear_probe
-from transferlib.weights import cache_dir
 
 
 class EveryLayer(nn.Module):
@@ -102,7 +102,7 @@ def cached_layer_features(
         code_key("import transferlib.depth"),
         *(f"{package}={number}" for package, number in versions(("torch", "timm", "transformers")).items()),
     )
-    compute = joblib.Memory(cache_dir() / "depth", verbose=0).cache(_compute, ignore=["x"])
+    compute = joblib.Memory(kept_dir() / "depth", verbose=0).cache(_compute, ignore=["x"])
     found = compute(key, name, plain, size, max_length, width, pretrained, seed)
     return {layer: torch.from_numpy(value) for layer, value in found.items()}
 

@@ -11,8 +11,8 @@ from tqdm import tqdm
 
 from transferlib.backbones import DEFAULT, image_backbone
 from transferlib.errors import UserError
+from transferlib.keeping import kept_dir
 from transferlib.provenance import code_key, digest, versions
-from transferlib.weights import cache_dir
 
 
 def features(
@@ -80,7 +80,7 @@ def cached_features(
         code_key("import transferlib.extraction, transferlib.backbones, transferlib.language, transferlib.weights"),
         *(f"{name}={number}" for name, number in versions(("torch", "timm", "transformers")).items()),
     )
-    compute = joblib.Memory(cache_dir() / "features", verbose=0).cache(_compute, ignore=["x", "batch_size", "progress"])
+    compute = joblib.Memory(kept_dir() / "features", verbose=0).cache(_compute, ignore=["x", "batch_size", "progress"])
     return torch.from_numpy(
         compute(key, backbone, plain, size, max_length, pretrained, seed, device, batch_size, progress)
     )

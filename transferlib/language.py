@@ -11,7 +11,8 @@ from filelock import FileLock
 from torch import Tensor, nn
 
 from transferlib.errors import UserError, nearest
-from transferlib.weights import MANIFEST, cache_dir, path, sha256
+from transferlib.keeping import kept_dir
+from transferlib.weights import MANIFEST, path, sha256
 
 DEFAULT_TEXT = "all-MiniLM-L6-v2"
 DEFAULT_LANGUAGE = "smollm2-135m"
@@ -127,7 +128,7 @@ def _dequantised(name: str) -> Path:
     """The folder with the float32 copy of a packaged gguf file, made on first use, whole or not at all."""
     from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
-    folder = cache_dir() / "converted" / f"{name}-{sha256(name)[:12]}"
+    folder = kept_dir() / "converted" / f"{name}-{sha256(name)[:12]}"
     if folder.is_dir():
         return folder
     source = path(name)

@@ -23,10 +23,10 @@ from transferlib.collection import Collection, said
 from transferlib.datasets.folder import FORMATS, read
 from transferlib.errors import UserError
 from transferlib.extraction import features
+from transferlib.keeping import kept_dir
 from transferlib.language import DEFAULT_TEXT
 from transferlib.provenance import code_key, digest, versions
 from transferlib.strategies import named_backbone
-from transferlib.weights import cache_dir
 
 T = TypeVar("T")
 DEFAULTS = {"images": DEFAULT, "texts": DEFAULT_TEXT}
@@ -152,7 +152,7 @@ def _rows(db: sqlite3.Connection, keys: Sequence[str], columns: str = "key, widt
 @contextmanager
 def _store(name: str) -> Iterator[sqlite3.Connection]:
     """The table of what was seen with one backbone. A full disk or a folder that cannot be written is one sentence."""
-    file = cache_dir() / "seen" / f"{name}.sqlite"
+    file = kept_dir() / "seen" / f"{name}.sqlite"
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

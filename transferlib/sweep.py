@@ -12,8 +12,8 @@ import pandas as pd
 from tqdm import tqdm
 
 from transferlib.errors import UserError
+from transferlib.keeping import kept_dir
 from transferlib.provenance import function_key
-from transferlib.weights import cache_dir
 
 Cell = dict[str, Any]
 
@@ -61,7 +61,7 @@ def sweep(
     """
     if not cells:
         raise UserError(f"The sweep {desc!r} has no cells: give at least one dictionary of arguments.")
-    cached = joblib.Memory(cache_dir() / "sweeps", verbose=0).cache(_run, ignore=["run"])
+    cached = joblib.Memory(kept_dir() / "sweeps", verbose=0).cache(_run, ignore=["run"])
     key = function_key(run)  # type: ignore[arg-type]
     todo = [i for i, cell in enumerate(cells) if not cached.check_call_in_cache(key, cell, run)]
     results: dict[int, Cell] = {i: cached(key, cells[i], run) for i in set(range(len(cells))) - set(todo)}

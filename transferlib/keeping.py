@@ -1,0 +1,35 @@
+"""Where computed results are kept: beside the weights, or in the build folder where the cache is read-only."""
+
+import os
+import sys
+from functools import cache
+from pathlib import Path
+
+from transferlib.errors import UserError
+from transferlib.weights import cache_dir
+
+
+def kept_dir() -> Path:
+    """The folder for features, runs of sweeps and converted weights: the cache folder when it can be written to.
+
+    A cache that an administrator made read-only still gives its weights. What is computed then goes to
+    ``$TRANSFERLIB_BUILD/cache``, or ``build/cache`` here, and that is said once a process.
+
+    Raises:
+        UserError: neither of the two can be written to.
+    """
+    return _writable(cache_dir(), Path(os.environ.get("TRANSFERLIB_BUILD") or "build").resolve() / "cache")
+
+
+@cache
+def _writable(first: Path, second: Path) -> Path:
+    for place in (first, second):
+        try:
+            place.mkdir(parents=True, exist_ok=True)
+        except OSError:
+            continue
+        if os.access(place, os.W_OK):
+            if place is second:
+                print(f"The cache {first} cannot be written to: results are kept in {second}.", file=sys.stderr)
+            return place
+    raise UserError(f"Neither {first} nor {second} can be written to: set TRANSFERLIB_CACHE to a folder of yours.")
