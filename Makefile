@@ -31,11 +31,11 @@ $(shell rm -f $(READY))
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup execute chapters book html serve lab report test lint bench lock verify reference trust clean distclean
+.PHONY: help setup execute chapters book html serve lab report test lint bench lock audit test-latest mutants verify reference trust clean distclean
 
 help: ## Show this list
 	@echo "Head Start. Settings: PROFILE=smoke|cpu|gpu DEVICE=cpu|cuda SEED=0 CHAPTER=01,05 DATA_ROOT=folder JOBS=$(CORES)"
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(READY): pyproject.toml requirements.lock
 	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" || { echo "Head Start needs Python 3.11 or newer; $$($(PYTHON) --version) is too old: set PYTHON=python3.12, say."; exit 1; }
@@ -96,6 +96,17 @@ bench: $(READY) ## Ours against the peers, medians and ratios of one run
 lock: ## Pin the newest allowed versions again (needs uv)
 	@uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url --no-emit-find-links --all-extras pyproject.toml -o requirements.lock
 	@$(PYTHON) scripts/environment.py
+
+audit: $(READY) ## Known weaknesses of the pinned packages (needs an advisory service)
+	@$(PY) -m pip_audit -r requirements.lock --no-deps --disable-pip --progress-spinner off || { echo "The audit did not pass: read above whether a package is weak, or no advisory service could be reached."; exit 1; }
+
+test-latest: ## The tests in an environment of its own, with the newest versions that pyproject.toml allows
+	@rm -rf .venv-latest && $(PYTHON) -m venv .venv-latest
+	@.venv-latest/bin/python -m pip install --quiet --disable-pip-version-check --upgrade --upgrade-strategy eager -e ".[dev]"
+	@$(MAKE) --no-print-directory test PY=.venv-latest/bin/python READY=
+
+mutants: $(READY) ## How many broken lines of penalties, alignment and probes the tests notice
+	@$(PY) -m mutmut run --max-children $(CORES) && $(PY) -m mutmut results
 
 verify: execute ## Re-measure, and print every metric that left its reference interval (PROFILE=cpu)
 	@$(PY) scripts/verify.py check

@@ -66,3 +66,21 @@ def test_nothing_unpickles_a_file() -> None:
         "pickle.loads",
     ]
     assert {name: calls for name, source in sources() if (calls := unsafe(source))} == {}
+
+
+def test_every_work_that_is_carried_or_fetched_names_its_source_and_an_open_licence() -> None:
+    from transferlib.weights import MANIFEST
+
+    notice = (ROOT / "NOTICE").read_text(encoding="utf-8")
+    entries = [part.strip() for part in notice.split("\n\n") if "Source:" in part]
+    known = ("MIT License", "Apache License 2.0", "CC BY 4.0", "CC BY-SA 4.0")
+    for entry in entries:
+        assert any(name in entry for name in known) and "Changes:" in entry, entry
+    for package in (weights["package"] for weights in MANIFEST.values()):
+        assert any(f"{package} " in " ".join(e.split()) for e in entries), f"NOTICE does not name {package}"
+    embedded = {path.name for path in (ROOT / "transferlib" / "datasets" / "embedded").iterdir()}
+    told = {"fashion-mnist.npz": "Fashion-MNIST", "emoji.csv": "emoji.csv", "sentiment.csv.gz": "Sentiment in four"}
+    told |= {f"emoji-{style}.webp": f'style "{style}"' for style in ("noto", "twemoji", "fluent", "openmoji")}
+    assert embedded - told.keys() == {"LICENSE-noto.txt", "manifest.json"}, "a file without a line in this test"
+    for file, words in told.items():
+        assert any(words in entry for entry in entries), f"NOTICE has no entry for {file}"
