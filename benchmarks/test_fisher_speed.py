@@ -1,30 +1,17 @@
-"""Fisher, EWC and MAML: what they cost, each beside the plain way of doing the same in one run.
-
-Processor seconds on one thread, so that a busy machine does not change the ratios.
-"""
-
-import time
+"""Fisher and EWC: what they cost, each beside the plain way of doing the same in one run."""
 
 import pytest
 import torch
 import torch.nn.functional as F
+from pairs import alternate, ratio, seconds
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
 from transferlib.backbones import SmallCNN
 from transferlib.fisher import fisher, wrong_batched_fisher
 from transferlib.forgetting import EWC, snapshot
-from transferlib.meta import Episode, maml_loss
 
 EXAMPLES = 256
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -63,68 +50,61 @@ def mapped(model: nn.Module, data: tuple[Tensor, Tensor], chunk: int = 32) -> di
     return total
 
 
-@pytest.mark.benchmark(group="fisher, MLP 478k, 256 examples", timer=time.process_time)
-@pytest.mark.parametrize(
-    "way", ["empirical, hook", "empirical, loop", "empirical, vmap", "exact, hook", "wrong, batches of 32"]
-)
-def test_fisher(benchmark, mlp, data, way):
+def test_fisher(benchmark, tell, mlp, data):
+    found: dict[str, dict[str, Tensor]] = {}
     ways = {
-        "empirical, hook": lambda: fisher(mlp, data, "empirical"),
-        "empirical, loop": lambda: loop(mlp, data),
-        "empirical, vmap": lambda: mapped(mlp, data),
-        "exact, hook": lambda: fisher(mlp, data, "exact"),
-        "wrong, batches of 32": lambda: wrong_batched_fisher(mlp, data, 32),
+        "hook": lambda: found.update(hook=fisher(mlp, data, "empirical")),
+        "loop": lambda: found.update(loop=loop(mlp, data)),
+        "vmap": lambda: found.update(vmap=mapped(mlp, data)),
+        "exact": lambda: fisher(mlp, data, "exact"),
+        "wrong": lambda: wrong_batched_fisher(mlp, data, 128),
     }
-    found = benchmark.pedantic(ways[way], rounds=5, warmup_rounds=1)
-    if way.startswith("empirical"):
-        wanted = fisher(mlp, data, "empirical")
-        assert all((found[n] - wanted[n]).norm() <= 1e-5 * wanted[n].norm() for n in wanted)
+    spent = alternate(ways, 7)
+    benchmark.pedantic(ways["hook"], rounds=3)
+    for way in ("loop", "vmap"):
+        assert all((found[way][n] - t).norm() <= 1e-5 * t.norm() for n, t in found["hook"].items())
+    piece, said = f"per-sample Fisher, MLP 478k, {EXAMPLES} examples", seconds(spent["hook"])
+    for way, name in (("loop", "loop over examples"), ("vmap", "torch.func.vmap")):
+        tell(piece, f"{name}, {seconds(spent[way])}", 1 / ratio(spent["hook"], spent[way]), "× faster", said, 10)
+    tell(
+        piece,
+        f"squared batch means, as avalanche-lib, {seconds(spent['wrong'])}",
+        ratio(spent["hook"], spent["wrong"]),
+        "× their time",
+        said,
+        at_most=1.5,
+    )
+    tell(
+        f"{piece}: exact over 10 classes",
+        "the empirical one",
+        ratio(spent["exact"], spent["hook"]),
+        "× its time",
+        seconds(spent["exact"]),
+    )
 
 
-def step_cost(benchmark, model: nn.Module, x: Tensor, y: Tensor, way: str) -> None:
+@pytest.mark.parametrize("kind", ["MLP 478k, batch 128: the worst case", "small CNN 28 px, batch 64"])
+def test_ewc_step(benchmark, tell, mlp, data, kind):
+    torch.manual_seed(0)
+    model = mlp if kind.startswith("MLP") else nn.Sequential(SmallCNN(), nn.Linear(512, 10))
+    x, y = (data[0][:128], data[1][:128]) if model is mlp else (torch.randn(64, 3, 28, 28), torch.randint(10, (64,)))
     ewc = EWC(model, {n: torch.rand_like(p) for n, p in model.named_parameters()}, snapshot(model), lam=1.0)
     optimiser = torch.optim.Adam(model.parameters(), lr=1e-4)
 
-    def step() -> None:
+    def step(held: bool) -> None:
         optimiser.zero_grad()
         loss = F.cross_entropy(model(x), y)
-        (loss if way == "plain" else loss + ewc.penalty(model)).backward()
+        (loss + ewc.penalty(model) if held else loss).backward()
         optimiser.step()
 
-    benchmark.pedantic(step, rounds=60, warmup_rounds=10)
-
-
-@pytest.mark.benchmark(group="training step, MLP 478k, batch 128: the worst case", timer=time.process_time)
-@pytest.mark.parametrize("way", ["plain", "with EWC"])
-def test_ewc_step_mlp(benchmark, mlp, data, way):
-    step_cost(benchmark, mlp, data[0][:128], data[1][:128], way)
-
-
-@pytest.mark.benchmark(group="training step, small CNN 28 px, batch 64", timer=time.process_time)
-@pytest.mark.parametrize("way", ["plain", "with EWC"])
-def test_ewc_step_cnn(benchmark, way):
-    torch.manual_seed(0)
-    model = nn.Sequential(SmallCNN(), nn.Linear(512, 10))
-    step_cost(benchmark, model, torch.randn(64, 3, 28, 28), torch.randint(10, (64,)), way)
-
-
-def conv4() -> nn.Sequential:
-    torch.manual_seed(0)
-    layers: list[nn.Module] = []
-    for channels in (1, 32, 32, 32):
-        layers += [nn.Conv2d(channels, 32, 3, padding=1), nn.BatchNorm2d(32), nn.ReLU(), nn.MaxPool2d(2)]
-    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(32, 5))
-
-
-@pytest.mark.benchmark(group="MAML step, conv4-32, 4 tasks, K = 3", timer=time.process_time)
-@pytest.mark.parametrize("first_order", [False, True], ids=["second order", "first order"])
-def test_maml_step(benchmark, first_order):
-    g, model, labels = torch.Generator().manual_seed(0), conv4().train(), torch.arange(5)
-    x = torch.randn(4, 2, 25, 1, 28, 28, generator=g)
-    tasks = [Episode(s, labels.repeat_interleave(5), q, labels.repeat_interleave(5)) for s, q in x]
-
-    def step() -> None:
-        model.zero_grad()
-        maml_loss(model, tasks, lr=0.4, steps=3, first_order=first_order).backward()
-
-    benchmark.pedantic(step, rounds=5, warmup_rounds=1)
+    spent = alternate({"ewc": lambda: step(True), "plain": lambda: step(False)}, 60, warm=10)
+    benchmark.pedantic(lambda: step(True), rounds=3)
+    more = 100 * (ratio(spent["ewc"], spent["plain"]) - 1)
+    tell(
+        f"EWC step, {kind}: overhead",
+        f"the bare step, {seconds(spent['plain'])}",
+        more,
+        "%",
+        seconds(spent["ewc"]),
+        at_most=10,
+    )

@@ -1,17 +1,16 @@
 """Our LoRA beside peft's and beside full fine-tuning: one training step, its memory, and merged inference.
 
 The same random BERT of MiniLM's size for all; steps of the ways alternate, so that a busy machine slows all alike.
-Processor seconds on one thread. Rows of ``alternating`` carry the ratios in their extra info.
+Processor seconds on one thread.
 """
 
 import copy
-import statistics
-import time
 from collections.abc import Callable
 
 import pytest
 import torch
 import torch.nn.functional as F
+from pairs import alternate, ratio, seconds
 from peft import LoraConfig, get_peft_model
 from torch import Tensor, nn
 from transformers import BertConfig, BertModel
@@ -42,14 +41,6 @@ class Pictures(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.body(x).mean((2, 3)))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def bert() -> nn.Module:
@@ -87,43 +78,42 @@ def stepper(model: nn.Module, x: Tensor) -> Callable[[], None]:
     return step
 
 
-def alternate(actions: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
-    """Processor seconds of each action, one of each in turn; the first round warms up and is dropped."""
-    spent: dict[str, list[float]] = {name: [] for name in actions}
-    for _ in range(rounds + 1):
-        for name, action in actions.items():
-            start = time.process_time()
-            action()
-            spent[name].append(time.process_time() - start)
-    return {name: times[1:] for name, times in spent.items()}
-
-
-def ratio(a: list[float], b: list[float]) -> float:
-    """The median over rounds of a's time over b's in the same round."""
-    return statistics.median(x / y for x, y in zip(a, b, strict=True))
-
-
-@pytest.mark.benchmark(group="LoRA step, alternating", timer=time.process_time)
 @pytest.mark.parametrize("kind", ["bert", "convolutions"])
-def test_a_step_of_ours_against_peft_and_full(benchmark, kind):
+def test_a_step_of_ours_against_peft_and_full(benchmark, tell, kind):
     models, x = ways(kind)
     steps = {name: stepper(model, x) for name, model in models.items()}
     spent = alternate(steps, ROUNDS)
     y = torch.arange(len(x)) % 2
     held = {name: step_bytes(model, x, y) for name, model in models.items()}
-    benchmark.extra_info |= {
-        "time, ours / peft": round(ratio(spent["ours"], spent["peft"]), 3),
-        "time, ours / full": round(ratio(spent["ours"], spent["full"]), 3),
-        "memory, ours / peft": round(held["ours"] / held["peft"], 3),
-        "memory, ours / full": round(held["ours"] / held["full"], 3),
-    }
-    print(kind, benchmark.extra_info)
     benchmark.pedantic(steps["ours"], rounds=3)
+    piece = f"LoRA step, rank 8, {'MiniLM-size BERT' if kind == 'bert' else 'four 3 × 3 convolutions'}"
+    tell(
+        piece,
+        f"peft, {seconds(spent['peft'])}",
+        ratio(spent["ours"], spent["peft"]),
+        "× their time",
+        seconds(spent["ours"]),
+        at_most=1.0,
+    )
+    tell(
+        f"{piece}: memory",
+        f"peft, {held['peft'] / 1e6:.1f} MB",
+        held["ours"] / held["peft"],
+        "× their bytes",
+        f"{held['ours'] / 1e6:.1f} MB",
+        at_most=1.0,
+    )
+    tell(
+        piece,
+        f"full fine-tuning, {seconds(spent['full'])}",
+        ratio(spent["ours"], spent["full"]),
+        "× its time",
+        seconds(spent["ours"]),
+    )
     assert held["ours"] <= held["peft"]
 
 
-@pytest.mark.benchmark(group="merged inference, alternating", timer=time.process_time)
-def test_merged_inference_against_the_plain_model(benchmark):
+def test_merged_inference_against_the_plain_model(benchmark, tell):
     plain = Classifier(bert()).eval()
     merged = copy.deepcopy(plain)
     add_lora(merged.body, 8, 16, ["query", "value"])
@@ -131,6 +121,11 @@ def test_merged_inference_against_the_plain_model(benchmark):
     x = torch.randint(1000, 30000, (BATCH, LENGTH))
     with torch.no_grad():
         spent = alternate({"merged": lambda: merged(x), "plain": lambda: plain(x)}, 3 * ROUNDS)
-        benchmark.extra_info["merged / plain"] = round(ratio(spent["merged"], spent["plain"]), 3)
-        print(benchmark.extra_info)
         benchmark.pedantic(lambda: merged(x), rounds=3)
+    tell(
+        "inference with LoRA merged, MiniLM-size BERT",
+        f"the plain model, {seconds(spent['plain'])}",
+        ratio(spent["merged"], spent["plain"]),
+        "× its time",
+        seconds(spent["merged"]),
+    )

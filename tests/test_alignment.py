@@ -49,7 +49,7 @@ def test_coral_gradient_by_finite_differences(pair):
 
 def test_mmd_equals_the_double_sum(pair):
     source, target = pair[0][:7].double(), pair[1][:5].double()
-    scales, sigma2 = (0.5, 2.0), 3.0
+    scales, sigma2 = (0.5, 3.0), 0.8
 
     def k(a, b):
         return sum(math.exp(-float((a - b).square().sum()) / (2 * c * sigma2)) for c in scales) / len(scales)
@@ -128,3 +128,22 @@ def test_bad_numbers_get_one_sentence(pair):
     same[0] = 1
     with pytest.raises(UserError, match="identical"):
         median_bandwidth(same, same)
+
+
+@pytest.mark.parametrize("ridge", [0.0, 0.3, 1.0])
+def test_recolouring_with_a_ridge_is_its_formula(pair, ridge):
+    source, target = (x.double() for x in pair)
+
+    def power(x, exponent):
+        c = np.cov(x.numpy(), rowvar=False)
+        values, vectors = np.linalg.eigh((1 - ridge) * c + ridge * np.trace(c) / len(c) * np.eye(len(c)))
+        return vectors @ np.diag(values**exponent) @ vectors.T
+
+    wanted = (source - source.mean(0)).numpy() @ power(source, -0.5) @ power(target, 0.5) + target.mean(0).numpy()
+    assert np.allclose(coral_recolour(source, target, ridge).numpy(), wanted, atol=1e-8)
+
+
+def test_features_of_a_small_scale_are_no_duplicates(pair):
+    source, target = (0.01 * x for x in pair)
+    assert 0 < median_bandwidth(source, target) < 0.01
+    assert float(mmd(source, target)) == pytest.approx(float(mmd(*pair)), rel=1e-3)

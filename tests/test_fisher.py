@@ -222,6 +222,26 @@ def test_the_wrong_fisher_is_right_for_batches_of_one_and_shrinks_with_the_batch
     assert 1 / 40 < shrunk < 1 / 8
 
 
+def test_the_wrong_fisher_reads_the_columns_of_its_task():
+    model, (x, y) = mlp(6, 8, 5), data()
+    wanted = fisher(model, (x, y), "empirical", columns=[1, 3, 4])
+    assert same(wrong_batched_fisher(model, (x, y), 1, columns=[1, 3, 4]), wanted)
+    assert not same(wrong_batched_fisher(model, (x, y), 1), wanted)
+
+
+def test_one_label_is_drawn_unless_more_are_asked_for():
+    model, (x, _) = mlp(6, 8, 3), data()
+    assert same(fisher(model, x, "sample"), fisher(model, x, "sample", samples=1, seed=0))
+    assert not same(fisher(model, x, "sample"), fisher(model, x, "sample", samples=2))
+
+
+def test_a_label_one_beyond_the_classes_is_refused():
+    model, (x, y) = mlp(6, 8, 3), data()
+    fisher(model, (x, y.clamp(max=2)), "empirical")
+    with pytest.raises(UserError, match="run from 0 to 3, but the model knows 3"):
+        fisher(model, (x, y.index_fill(0, torch.tensor([0]), 3)), "empirical")
+
+
 def test_bad_input_is_said_in_one_sentence():
     x, y = data()
     model = mlp(6, 3)

@@ -249,5 +249,33 @@ def test_a_second_derivative_of_the_penalty_is_the_stiffness():
     star, stiffness = snapshot(model), {n: t.abs() for n, t in snapshot(model).items()}
     value = quadratic(moved(model), star, stiffness, 3.0)
     grads = torch.autograd.grad(value, list(model.parameters()), create_graph=True)
+    assert all(
+        torch.allclose(g, 3 * s * (p - star[n]))
+        for g, (n, s), p in zip(grads, stiffness.items(), model.parameters(), strict=True)
+    )
     second = torch.autograd.grad(sum(g.sum() for g in grads), list(model.parameters()))
     assert all(torch.allclose(h, 3 * stiffness[n]) for h, n in zip(second, stiffness, strict=True))
+
+
+def test_si_importance_adds_up_over_tasks():
+    model, (x, y) = net(), data()
+    si = SI(model, c=1.0)
+    train_si(si, model, x, y, 20)
+    si.end_task(model)
+    first = {n: v.clone() for n, v in si.importance.items()}
+    train_si(si, model, x, y.flip(0), 20)
+    si.end_task(model)
+    assert all((si.importance[n] >= first[n]).all() and (si.importance[n] > first[n]).any() for n in first)
+
+
+def test_a_penalty_of_no_strength_is_allowed_and_is_nothing():
+    model, (x, y) = net(), data()
+    star = snapshot(model)
+    assert EWC(model, fisher(model, (x, y)), star, 0.0).penalty(moved(model)) == 0
+    shared = {n: t for n, t in star.items() if n.startswith("0.")}
+    method = L2SP(model, shared, 2.0)
+    wanted = sum(((p - star[n]) ** 2).sum() for n, p in model.named_parameters() if n in shared)
+    assert torch.allclose(method.penalty(model), wanted), "new weights are free unless lam_new says otherwise"
+    L2SP(model, shared, 2.0, lam_new=0.0)
+    with pytest.raises(UserError, match="L2SP got lam = -1"):
+        L2SP(model, shared, -1.0)

@@ -186,3 +186,45 @@ def test_a_balanced_probe_does_not_forget_the_small_class():
     even = torch.arange(1000) % 2
     same = (fit_probe(x, even, balanced=b).weight for b in (False, True))
     torch.testing.assert_close(*same, atol=1e-5, rtol=1e-4)
+
+
+def test_a_draw_of_examples_that_are_all_alike_leaves_the_bias():
+    x = torch.tensor([[1.0, 2.0, 0.0], [1.0, 2.0, 0.0], [4.0, 0.0, 1.0], [5.0, 0.0, 1.0]])
+    y, picked = torch.tensor([0, 1, 0, 1]), None
+    for seed in range(50):
+        picked = nested_subset(y, 1, seed).tolist()
+        if set(picked) == {0, 1}:
+            curve = probe_curve(x, y, x, y, [1, 2], [seed])
+            assert curve[0, 0] == 0.5 and curve.dtype == np.float64  # one class for everything
+            break
+    else:
+        pytest.fail("no seed draws the two that are alike")
+
+
+def test_two_examples_are_enough_and_one_is_not():
+    x, y = torch.tensor([[0.0, 1.0], [1.0, 1.0]]), torch.tensor([0, 1])
+    assert fit_probe(x, y).predict(x).tolist() == [0, 1]
+    with pytest.raises(UserError, match="N ≥ 2"):
+        fit_probe(x[:1], y[:1])
+    assert len(ridge_path(x, torch.eye(2), [1])) == 3  # one λ, and a whole number, are a path too
+
+
+def test_classes_weigh_as_many_as_they_are_unless_balanced_is_asked_for():
+    x, y = problem(30, 5)[0], torch.tensor([0] * 22 + [1] * 8)
+    plain, even = fit_probe(x, y), fit_probe(x, y, balanced=True)
+    assert torch.equal(plain.weight, fit_probe(x, y, balanced=False).weight)
+    assert not torch.allclose(plain.bias, even.bias)
+
+
+def test_a_class_of_one_example_counts_as_much_as_the_others():
+    x, _ = problem(12, 3)
+    y = torch.tensor([0] * 8 + [1] * 3 + [2])
+    probe = fit_probe(x, y, balanced=True)
+    rows = [i for c, times in ((0, 3), (1, 8), (2, 24)) for i in torch.nonzero(y == c).flatten().tolist() * times]
+    spread = x[rows] - x[rows].mean(0)
+    lam = probe.lam * float(spread.square().sum(1).mean()) * len(rows)
+    target = torch.eye(3, dtype=x.dtype)[y[rows]]
+    weight = torch.linalg.solve(
+        spread.T @ spread + lam / len(y) * torch.eye(3, dtype=x.dtype), spread.T @ (target - target.mean(0))
+    )
+    assert torch.allclose(probe.weight, weight, atol=1e-6)
