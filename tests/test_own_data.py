@@ -196,6 +196,14 @@ def test_a_cache_that_cannot_be_written_is_one_sentence(
 ) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("TRANSFERLIB_CACHE", str(tmp_path / "file"))
+    monkeypatch.setenv("TRANSFERLIB_BUILD", str(tmp_path / "build"))
+    assert scan.scan(collect(photos), size=16).computed == 4  # kept in the build folder
+    monkeypatch.setenv("TRANSFERLIB_BUILD", str(tmp_path / "file"))
+    with pytest.raises(UserError, match="can be written to: set TRANSFERLIB_CACHE"):
+        scan.scan(collect(photos), size=16)
+    (tmp_path / "odd").mkdir()
+    (tmp_path / "odd" / "seen").write_text("")
+    monkeypatch.setenv("TRANSFERLIB_CACHE", str(tmp_path / "odd"))
     with pytest.raises(UserError, match="The features cannot be kept in"):
         scan.scan(collect(photos), size=16)
     monkeypatch.setenv("TRANSFERLIB_CACHE", str(tmp_path / "full"))

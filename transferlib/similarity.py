@@ -81,15 +81,25 @@ def nearest_neighbours(
         raise UserError(f"exclude_self needs one set: got {len(queries)} queries and a bank of {len(bank)}.")
     centre = bank.mean(0)
     keys = F.normalize(bank - centre, dim=1)  # (M, D)
-    best = []
-    starts = range(0, len(queries), batch_size)
+    rows = keys if exclude_self else F.normalize(queries - centre, dim=1)  # (N, D)
+    best, index = keys.new_full((len(rows),), -torch.inf), torch.zeros(len(rows), dtype=torch.long)
+    starts = range(0, len(rows), batch_size)
     for start in tqdm(starts, "comparing", disable=not progress or len(starts) < 10, mininterval=1):
-        scores = F.normalize(queries[start : start + batch_size] - centre, dim=1) @ keys.T  # (B, M)
+        stop = min(start + batch_size, len(rows))
+        # A set beside itself is a symmetric table: each pair is looked at once, and counts for both.
+        first = start if exclude_self else 0
+        scores = rows[start:stop] @ keys[first:].T  # (B, M − first)
         if exclude_self:
-            rows = torch.arange(len(scores))
-            scores[rows, start + rows] = -torch.inf
-        best.append(scores.max(1))
-    return torch.cat([b.values for b in best]), torch.cat([b.indices for b in best])
+            scores.fill_diagonal_(-torch.inf)
+            _improve(best[stop:], index[stop:], scores[:, stop - start :].max(0), start)
+        _improve(best[start:stop], index[start:stop], scores.max(1), first)
+    return best, index
+
+
+def _improve(best: Tensor, index: Tensor, found: tuple[Tensor, Tensor], shift: int) -> None:
+    """Take over, in place, every similarity that is larger than the one known; indices count from ``shift``."""
+    better = found[0] > best
+    best[better], index[better] = found[0][better], found[1][better] + shift
 
 
 def near_duplicates(
