@@ -106,7 +106,7 @@ test-latest: ## The tests in an environment of its own, with the newest versions
 	@$(MAKE) --no-print-directory test PY=.venv-latest/bin/python READY=
 
 mutants: $(READY) ## How many broken lines of penalties, alignment and probes the tests notice
-	@$(PY) -m mutmut run --max-children $(CORES) && $(PY) -m mutmut results
+	@rm -rf mutants && $(PY) -m mutmut run --max-children $(CORES) && $(PY) -m mutmut results
 
 verify: execute ## Re-measure, and print every metric that left its reference interval (PROFILE=cpu)
 	@$(PY) scripts/verify.py check
