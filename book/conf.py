@@ -31,6 +31,7 @@ extensions = [
     "hs_widgets",
     "hs_frame",
     "hs_pages",
+    "hs_speed",
     "hs_reference",
     "hs_terms",
     "hs_search",
