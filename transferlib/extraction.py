@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from transferlib.backbones import DEFAULT, image_backbone
 from transferlib.errors import UserError
+from transferlib.folding import folded
 from transferlib.keeping import kept_dir
 from transferlib.provenance import code_key, digest, versions
 
@@ -41,8 +42,10 @@ def features(
     backbone.eval().to(device)
     try:
         with torch.inference_mode():
-            batches = tqdm(order.split(batch_size), desc="features", disable=not progress, mininterval=1)
-            parts = [backbone(data[i].to(device)).float().cpu() for i in batches]
+            batches = order.split(batch_size)
+            net = folded(backbone, data[batches[0][:4]].to(device)) if len(batches) > 1 else backbone
+            shown = tqdm(batches, desc="features", disable=not progress, mininterval=1)
+            parts = [net(data[i].to(device)).float().cpu() for i in shown]
     finally:
         for module, training in flags:
             module.training = training
