@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import nn
 
 from transferlib.deltas import base_state, fingerprint, load_delta, load_lora, save_delta, save_lora
@@ -85,3 +87,17 @@ def test_any_tensors_can_be_kept_with_facts(tmp_path: Path) -> None:
     tensors, facts = load_delta(tmp_path / "p.safetensors", "abc")
     assert torch.equal(tensors["prompt"], torch.arange(6.0).view(2, 3).T)
     assert facts["tokens"] == "3"
+
+
+def test_a_file_of_version_0_1_without_a_seal_is_still_read_and_a_broken_seal_is_not(tmp_path: Path) -> None:
+    file, model = tmp_path / "task.safetensors", adapted()
+    save_lora(model, file, "task")
+    with safe_open(str(file), framework="pt") as archive:
+        facts, tensors = archive.metadata(), {name: archive.get_tensor(name) for name in archive.keys()}
+    del facts["seal"]
+    save_file(tensors, file, metadata=facts)
+    assert load_lora(base(), file) == "task"
+    tensors["0.a"][0, 0] += 1e-6
+    save_file(tensors, file, metadata={**facts, "seal": "0" * 64})
+    with pytest.raises(UserError, match="is damaged"):
+        load_lora(base(), file)

@@ -52,7 +52,9 @@ def load_delta(file: str | Path, base: str) -> tuple[dict[str, Tensor], dict[str
         raise UserError(
             f"{str(file)!r} is not a complete safetensors file ({error}): save the adapter again."
         ) from error
-    if facts.pop("seal", "") != _seal(tensors, facts):
+    seal = facts.pop("seal", None)
+    sealed = seal is not None or not facts.keys() <= {"base", "name"}  # 0.1.0 wrote these two and no seal
+    if sealed and seal != _seal(tensors, facts):
         raise UserError(f"{str(file)!r} is damaged: what it holds is not what was saved; save the adapter again.")
     if facts.get("base") != base:
         raise UserError(
