@@ -5,6 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from transferlib.backbones import image_backbone
+from transferlib.depth import EveryLayer
 from transferlib.extraction import features
 from transferlib.folding import folded
 from transferlib.freezing import freeze
@@ -111,3 +112,13 @@ def test_features_of_many_batches_are_those_of_one() -> None:
     whole = features(backbone, x, batch_size=64)
     assert torch.allclose(features(backbone, x, batch_size=8), whole, rtol=1e-4, atol=1e-5)
     assert backbone.training and norms(backbone) == 3
+
+
+def test_a_network_that_looks_at_its_own_layers_is_run_as_it_is() -> None:
+    backbone = lived_in(image_backbone("efficientnet-lite0", pretrained=False, size=32))
+    every = EveryLayer(backbone)
+    x = torch.randint(0, 256, (6, 3, 32, 32), dtype=torch.uint8)
+    whole = features(every, x)
+    sizes = every.sizes
+    assert torch.allclose(features(EveryLayer(backbone), x, batch_size=2), whole, rtol=1e-4, atol=1e-5)
+    assert sizes == every.sizes and sum(sizes) == whole.shape[1]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from transferlib.backbones import DEFAULT, image_backbone
+from transferlib.backbones import DEFAULT, ImageBackbone, image_backbone
 from transferlib.errors import UserError
 from transferlib.folding import folded
 from transferlib.keeping import kept_dir
@@ -43,7 +43,8 @@ def features(
     try:
         with torch.inference_mode():
             batches = order.split(batch_size)
-            net = folded(backbone, data[batches[0][:4]].to(device)) if len(batches) > 1 else backbone
+            fold = len(batches) > 1 and _plain(backbone)
+            net = folded(backbone, data[batches[0][:4]].to(device)) if fold else backbone
             shown = tqdm(batches, desc="features", disable=not progress, mininterval=1)
             parts = [net(data[i].to(device)).float().cpu() for i in shown]
     finally:
@@ -54,6 +55,12 @@ def features(
     if bad := int((~out.isfinite()).any(1).sum()):
         raise UserError(f"The network returned NaN or infinity for {bad} of {len(out)} examples: check its weights.")
     return out
+
+
+def _plain(model: nn.Module) -> bool:
+    """An image backbone, alone or with a head: nothing else reads its layers, so they may be folded."""
+    whole = [name for name, _ in model.named_children()] == ["backbone", "head"]
+    return isinstance(getattr(model, "backbone", None) if whole else model, ImageBackbone)
 
 
 def cached_features(
