@@ -60,8 +60,8 @@ def test_features(benchmark, tell, pictures, folder, name):
         with torch.no_grad():
             return torch.cat([plain(x) for x, _ in loader(folder, size, batch_size=64)])
 
-    spent = alternate({"ours": lambda: features(ours, pictures[0]), "theirs": theirs}, 5)
-    benchmark.pedantic(lambda: features(ours, pictures[0]), rounds=1)
+    spent = alternate({"ours": lambda: features(ours, pictures[0], fold=True), "theirs": theirs}, 5)
+    benchmark.pedantic(lambda: features(ours, pictures[0], fold=True), rounds=1)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         plain(torch.zeros(1, 3, size, size))
     rate = matrix_rate()

@@ -110,8 +110,9 @@ def test_features_of_many_batches_are_those_of_one() -> None:
     backbone = lived_in(image_backbone("small-cnn", pretrained=False, size=28)).train()
     x = torch.randint(0, 256, (40, 3, 28, 28), dtype=torch.uint8)
     whole = features(backbone, x, batch_size=64)
-    assert torch.allclose(features(backbone, x, batch_size=8), whole, rtol=1e-4, atol=1e-5)
+    assert torch.allclose(features(backbone, x, batch_size=8, fold=True), whole, rtol=1e-4, atol=1e-5)
     assert backbone.training and norms(backbone) == 3
+    assert torch.equal(features(backbone, x, batch_size=64), whole), "not asked for, nothing is folded"
 
 
 def test_a_network_that_looks_at_its_own_layers_is_run_as_it_is() -> None:
@@ -120,5 +121,5 @@ def test_a_network_that_looks_at_its_own_layers_is_run_as_it_is() -> None:
     x = torch.randint(0, 256, (6, 3, 32, 32), dtype=torch.uint8)
     whole = features(every, x)
     sizes = every.sizes
-    assert torch.allclose(features(EveryLayer(backbone), x, batch_size=2), whole, rtol=1e-4, atol=1e-5)
+    assert torch.allclose(features(EveryLayer(backbone), x, batch_size=2, fold=True), whole, rtol=1e-4, atol=1e-5)
     assert sizes == every.sizes and sum(sizes) == whole.shape[1]

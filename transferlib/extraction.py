@@ -17,14 +17,21 @@ from transferlib.provenance import code_key, digest, versions
 
 
 def features(
-    backbone: nn.Module, x: Tensor | Sequence[str], batch_size: int = 64, device: str = "cpu", progress: bool = False
+    backbone: nn.Module,
+    x: Tensor | Sequence[str],
+    batch_size: int = 64,
+    device: str = "cpu",
+    progress: bool = False,
+    fold: bool = False,
 ) -> Tensor:
     """What the frozen backbone sees: (N, D) floats on the CPU, in the order of ``x``.
 
     Runs in eval mode without gradients; every module keeps the training flag it had. The backbone is moved
     to ``device``. Batches of 64 stay in a processor's cache: they are a third faster than batches of 256.
 
-    Arguments: ``x`` uint8 images (N, C, H, W), token ids (N, L), or raw texts for ``backbone.encode``.
+    Arguments: ``x`` uint8 images (N, C, H, W), token ids (N, L), or raw texts for ``backbone.encode``; ``fold`` folds
+    BatchNorm into the convolutions of an image backbone: a third less time, and rounding in the fifth digit, which
+    training that goes on from there can turn into another result.
 
     Raises:
         UserError: no examples, or a backbone that returns NaN.
@@ -43,8 +50,7 @@ def features(
     try:
         with torch.inference_mode():
             batches = order.split(batch_size)
-            fold = len(batches) > 1 and _plain(backbone)
-            net = folded(backbone, data[batches[0][:4]].to(device)) if fold else backbone
+            net = folded(backbone, data[batches[0][:4]].to(device)) if fold and _plain(backbone) else backbone
             shown = tqdm(batches, desc="features", disable=not progress, mininterval=1)
             parts = [net(data[i].to(device)).float().cpu() for i in shown]
     finally:

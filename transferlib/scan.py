@@ -82,7 +82,7 @@ def scan(found: Collection, *, size: int = 64, backbone: str = "", device: str =
                 computed += len(good)
                 if good:
                     x: Any = [o[0] for o in good.values()]
-                    seen = features(net, torch.stack(x) if found.kind == "images" else x, device=device)
+                    seen = features(net, torch.stack(x) if found.kind == "images" else x, device=device, fold=True)
                     lines = zip(good.items(), seen.numpy(), strict=True)
                     db.executemany("INSERT OR REPLACE INTO seen VALUES (?, ?, ?, ?)",
                                    [(keys[i], *o[1], v.astype("<f4").tobytes()) for (i, o), v in lines])  # fmt: skip
