@@ -30,6 +30,7 @@ def tell(benchmark: Any) -> Tell:
             (at_least is None or value >= at_least) and (at_most is None or value <= at_most)
         )  # fmt: skip
         target = f"≥ {at_least:g}" if at_least is not None else f"≤ {at_most:g}" if at_most is not None else ""
+        met = met if met is None else bool(met)  # numpy's own kind of truth is no JSON
         found = {"piece": piece, "against": against, "value": float(value), "unit": unit, "ours": ours,
                  "target": target, "met": met}  # fmt: skip
         benchmark.extra_info.setdefault("rows", []).append(found)
