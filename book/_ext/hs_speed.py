@@ -60,9 +60,12 @@ class SpeedGrowth(_Speed):
         growth = self.measured().get("growth", [])
         curves = [g for g in growth if "memory" not in g]
         report = [g for g in growth if "memory" in g]
-        if not curves or not report:
+        if not curves:
             return self.nothing("Nothing was measured yet: run `make bench`.")
-        figure, (left, middle, right) = figures.canvas(columns=3, width=9.5, height=3.4)
+        figure, axes = figures.canvas(
+            columns=3 if report else 1, width=9.5 if report else 4.8, height=3.4, squeeze=False
+        )
+        left, *others = axes[0]
         for g, tone in zip(curves, "abcd", strict=False):
             times = [x / g["x"][0] for x in g["x"]], g["seconds"]
             left.plot(*times, color=figures.TONES[tone], marker=figures.MARKERS[tone],
@@ -70,13 +73,17 @@ class SpeedGrowth(_Speed):
         left.set(xscale="log", yscale="log", xlabel="times as many", ylabel="probe curve (s)", title="A probe curve")
         figures.log_ticks(left, [1, 2, 4, 8])
         left.legend(fontsize=8.5, title="power", title_fontsize=8.5)
-        for ax, what, unit in ((middle, "seconds", "processor time (s)"), (right, "memory", "peak memory (GB)")):
+        for ax, what, unit in zip(
+            others, ("seconds", "memory"), ("processor time (s)", "peak memory (GB)"), strict=False
+        ):
             ax.plot(report[0]["x"], report[0][what], color=figures.TONES["a"], marker="o")
             ax.set(xscale="log", yscale="log", xlabel="pictures", ylabel=unit, title="A report")
         alt = (
-            "Left: the time of a probe curve against how many labels, seeds, classes or features it gets, on two "
-            "logarithmic axes. Middle and right: processor time and peak memory of a report against pictures."
+            "The time of a probe curve against how many labels, seeds, classes or features it gets, on two "
+            "logarithmic axes."
         )
+        if report:
+            alt += " Middle and right: processor time and peak memory of a report against pictures."
         caption = "Each point is one measurement, the fastest of three on the left; straight lines mean powers."
         return [self.raw(figures.html(figure, alt, "growth", caption))]
 
