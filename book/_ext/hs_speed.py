@@ -48,7 +48,7 @@ class SpeedTable(_Speed):
             f"One run on {about.get('machine', 'an unknown machine')}, {about.get('cores', '?')} cores, one thread for "
             f"each piece, commit {str(about.get('commit') or '–')[:10]}. {versions}."
         )
-        heads = "".join(f'<th scope="col">{h}</th>' for h in ("Piece of work", "Measured", "Target", ""))
+        heads = "".join(f'<th scope="col">{h}</th>' for h in ("Piece of work", "Measured", "Target", "Result"))
         table = scrolling(f"<thead><tr>{heads}</tr></thead><tbody>{''.join(rows)}</tbody>", "Speed")
         return [self.raw(f"{table}<p>{escape(told)}</p>")]
 
