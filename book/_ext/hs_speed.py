@@ -72,19 +72,23 @@ class SpeedGrowth(_Speed):
                       label=f"{g['what']}: {g['exponent']:.2f}")  # fmt: skip
         left.set(xscale="log", yscale="log", xlabel="times as many", ylabel="probe curve (s)", title="A probe curve")
         figures.log_ticks(left, [1, 2, 4, 8])
+        left.set_ylim(top=8 * max(max(g["seconds"]) for g in curves))  # room for the legend
         left.legend(fontsize=8.5, title="power", title_fontsize=8.5)
         for ax, what, unit in zip(
             others, ("seconds", "memory"), ("processor time (s)", "peak memory (GB)"), strict=False
         ):
             ax.plot(report[0]["x"], report[0][what], color=figures.TONES["a"], marker="o")
-            ax.set(xscale="log", yscale="log", xlabel="pictures", ylabel=unit, title="A report")
+            ax.set(xscale="log", xlabel="pictures", ylabel=unit, title="A report")
+            ax.set_ylim(bottom=0)
         alt = (
             "The time of a probe curve against how many labels, seeds, classes or features it gets, on two "
             "logarithmic axes."
         )
         if report:
             alt += " Middle and right: processor time and peak memory of a report against pictures."
-        caption = "Each point is one measurement, the fastest of three on the left; straight lines mean powers."
+        caption = (
+            "Each point is one measurement, the fastest of three on the left, where a straight line means a power."
+        )
         return [self.raw(figures.html(figure, alt, "growth", caption))]
 
 
