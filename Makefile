@@ -57,8 +57,8 @@ execute: $(READY) ## Re-measure every stale chapter (all of them: about 40 minut
 	jobs=$$(( count < $(JOBS) ? count : $(JOBS) )); \
 	export TRANSFERLIB_WORKERS=$$(( $(CORES) / jobs > 0 ? $(CORES) / jobs : 1 )); \
 	echo "Executing $$count chapters, $$jobs at a time, profile $(PROFILE): $$stale"; \
-	$(MAKE) --no-print-directory -k -j$$jobs chapters STALE="$$stale" || true; \
-	$(PY) scripts/book.py verdict
+	$(MAKE) --no-print-directory -k -j$$jobs chapters STALE="$$stale"; made=$$?; \
+	$(PY) scripts/book.py verdict || exit $$?; exit $$made
 
 chapters: $(patsubst %,$(BUILD)/executed/%.ipynb,$(STALE))
 
