@@ -20,7 +20,8 @@ from transferlib import strategies
 from transferlib.backbones import image_backbone
 from transferlib.datasets import load
 from transferlib.extraction import features
-from transferlib.training import fit
+from transferlib.folding import folded
+from transferlib.training import fit, flip_and_shift
 
 SIZE, EXAMPLES = 48, 256
 
@@ -46,44 +47,35 @@ def loader(folder, size, **options):
 
 
 @pytest.mark.parametrize("name", ["efficientnet_lite0", "resnet18", "vit_tiny_patch16_224"])
-def test_features(benchmark, tell, pictures, folder, name):
+def test_features(benchmark, tell, beside, pictures, folder, name):
     size = 64 if name.startswith("vit") else 96
     body = timm.create_model(name, num_classes=0, **({"img_size": size} if name.startswith("vit") else {})).eval()
     plain = copy.deepcopy(body)
-    ours = (
-        image_backbone("efficientnet-lite0", size=size)
-        if name == "efficientnet_lite0"
-        else image_backbone(name, pretrained=False, size=size)
-    )
+    ours = image_backbone("efficientnet-lite0" if name == "efficientnet_lite0" else name, pretrained=False, size=size)
 
     def theirs():
         with torch.no_grad():
             return torch.cat([plain(x) for x, _ in loader(folder, size, batch_size=64)])
 
-    spent = alternate({"ours": lambda: features(ours, pictures[0], fold=True), "theirs": theirs}, 5)
-    benchmark.pedantic(lambda: features(ours, pictures[0], fold=True), rounds=1)
+    ours = folded(ours, ours.example(4))
+    spent = alternate({"ours": lambda: features(ours, pictures[0]), "theirs": theirs}, 5)
+    benchmark.pedantic(lambda: features(ours, pictures[0]), rounds=1)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         plain(torch.zeros(1, 3, size, size))
     rate = matrix_rate()
     share = 100 * EXAMPLES * counter.get_total_flops() / statistics.median(spent["ours"]) / rate
-    piece, said = f"features of {EXAMPLES} pictures, {name}, {size} px", seconds(spent["ours"])
-    tell(
-        piece,
-        f"timm with DataLoader, {seconds(spent['theirs'])}",
-        1 / ratio(spent["ours"], spent["theirs"]),
-        "× faster",
-        said,
-        2,
-    )
+    piece = f"features of {EXAMPLES} pictures, {name}, {size} px"
+    beside(piece, spent, "ours", "theirs", "timm with DataLoader", at_least=2)
     dense = name != "efficientnet_lite0"  # its depthwise convolutions wait for memory, not for arithmetic
-    tell(f"{piece}: share of the matrix rate", f"{rate / 1e9:.0f} GFLOP/s", share, "%", said, 80 if dense else None)
+    limit = f"{rate / 1e9:.0f} GFLOP/s"
+    tell(f"{piece}: share of the matrix rate", limit, share, "%", seconds(spent["ours"]), 80 if dense else None)
 
 
 def model():
     return strategies.fine_tune(14, "efficientnet-lite0", size=SIZE, seed=0)
 
 
-def test_fine_tuning(benchmark, tell, pictures, folder):
+def test_fine_tuning(benchmark, beside, pictures, folder):
     x, y = pictures
     ours, plain, steps = model(), model(), EXAMPLES // 32
     body = nn.Sequential(plain.backbone.body, nn.Flatten(), plain.head).to(memory_format=torch.contiguous_format)
@@ -98,15 +90,8 @@ def test_fine_tuning(benchmark, tell, pictures, folder):
 
     spent = alternate({"ours": lambda: fit(ours, x, y, lr=1e-4, steps=steps, refresh=False), "theirs": theirs}, 5)
     benchmark.pedantic(lambda: fit(ours, x, y, lr=1e-4, steps=steps, refresh=False), rounds=1)
-    per = EXAMPLES / statistics.median(spent["ours"])
-    tell(
-        f"fine-tuning, EfficientNet-Lite0, {SIZE} px",
-        "plain loop with DataLoader and ImageFolder",
-        1 / ratio(spent["ours"], spent["theirs"]),
-        "× faster",
-        f"{per:.0f} images/s",
-        1.5,
-    )
+    piece = f"fine-tuning, EfficientNet-Lite0, {SIZE} px, {EXAMPLES} pictures"
+    beside(piece, spent, "ours", "theirs", "plain loop with DataLoader and ImageFolder", at_least=1.5)
 
 
 @pytest.mark.parametrize("kind", ["small-cnn", "efficientnet-lite0"])
@@ -140,10 +125,8 @@ def test_overhead(benchmark, tell, pictures, kind):
     )
 
 
-def test_small_pictures_to_batches(benchmark, tell, pictures, tmp_path):
+def test_small_pictures_to_batches(benchmark, beside):
     """Batches of small augmented pictures: one tensor and one generator beside a DataLoader over PIL."""
-    from transferlib.training import flip_and_shift
-
     x = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (4096, 3, 32, 32), dtype=np.uint8))
     generator = torch.Generator().manual_seed(0)
     change = transforms.Compose(
@@ -167,12 +150,4 @@ def test_small_pictures_to_batches(benchmark, tell, pictures, tmp_path):
         3,
     )
     benchmark.pedantic(lambda: flip_and_shift(x[:64], generator), rounds=1)
-    per = len(x) / statistics.median(spent["ours"])
-    tell(
-        "flip and shift, 32 px",
-        "DataLoader over PIL",
-        1 / ratio(spent["ours"], spent["theirs"]),
-        "× faster",
-        f"{per:.0f} images/s",
-        10,
-    )
+    beside(f"flip and shift, 32 px, {len(x):,} pictures", spent, "ours", "theirs", "DataLoader over PIL", at_least=10)

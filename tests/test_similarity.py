@@ -102,3 +102,16 @@ def test_bad_input_gets_one_sentence(pair):
         nearest_neighbours(x[:1] * float("nan"), x)
     with pytest.raises(UserError, match="exclude_self needs one set"):
         nearest_neighbours(x[:9], x, exclude_self=True)
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 16, 40, 100])
+def test_a_set_beside_itself_in_batches_is_the_whole_table(batch_size):
+    x = torch.randn(40, 5, generator=torch.Generator().manual_seed(3), dtype=torch.double)
+    unit = torch.nn.functional.normalize(x - x.mean(0), dim=1)
+    table = (unit @ unit.T).fill_diagonal_(-torch.inf)
+    similarity, index = nearest_neighbours(x, x, batch_size, exclude_self=True)
+    assert torch.allclose(similarity, table.max(1).values) and torch.equal(index, table.argmax(1))
+    other = torch.randn(9, 5, generator=torch.Generator().manual_seed(4), dtype=torch.double)
+    table = torch.nn.functional.normalize(other - x.mean(0), dim=1) @ unit.T
+    similarity, index = nearest_neighbours(other, x, batch_size)
+    assert torch.allclose(similarity, table.max(1).values) and torch.equal(index, table.argmax(1))

@@ -4,6 +4,7 @@ A backbone eats raw ``uint8`` images and returns features, so that training, pro
 serving can never disagree about resizing or normalisation.
 """
 
+import math
 from typing import Any
 
 import torch
@@ -38,6 +39,11 @@ class ImageBackbone(nn.Module):
     def encode(self, x: Tensor) -> Tensor:
         """Raw data to the tensor that ``forward`` eats; images already are that tensor."""
         return x
+
+    def example(self, count: int) -> Tensor:
+        """``count`` images that are the same on every call, to compare networks on: uint8 (count, 3, size, size)."""
+        shape = (count, 3, self.size, self.size)
+        return torch.arange(math.prod(shape)).remainder(251).to(torch.uint8).reshape(shape)
 
     def forward(self, x: Tensor) -> Tensor:
         """uint8 (N, 1 or 3, H, W) in 0..255 → features (N, out_features)."""

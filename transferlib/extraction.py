@@ -9,29 +9,21 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from transferlib.backbones import DEFAULT, ImageBackbone, image_backbone
+from transferlib.backbones import DEFAULT, image_backbone
 from transferlib.errors import UserError
-from transferlib.folding import folded
 from transferlib.keeping import kept_dir
 from transferlib.provenance import code_key, digest, versions
 
 
 def features(
-    backbone: nn.Module,
-    x: Tensor | Sequence[str],
-    batch_size: int = 64,
-    device: str = "cpu",
-    progress: bool = False,
-    fold: bool = False,
+    backbone: nn.Module, x: Tensor | Sequence[str], batch_size: int = 64, device: str = "cpu", progress: bool = False
 ) -> Tensor:
     """What the frozen backbone sees: (N, D) floats on the CPU, in the order of ``x``.
 
     Runs in eval mode without gradients; every module keeps the training flag it had. The backbone is moved
     to ``device``. Batches of 64 stay in a processor's cache: they are a third faster than batches of 256.
 
-    Arguments: ``x`` uint8 images (N, C, H, W), token ids (N, L), or raw texts for ``backbone.encode``; ``fold`` folds
-    BatchNorm into the convolutions of an image backbone: a third less time, and rounding in the fifth digit, which
-    training that goes on from there can turn into another result.
+    Arguments: ``x`` uint8 images (N, C, H, W), token ids (N, L), or raw texts for ``backbone.encode``.
 
     Raises:
         UserError: no examples, or a backbone that returns NaN.
@@ -49,10 +41,8 @@ def features(
     backbone.eval().to(device)
     try:
         with torch.inference_mode():
-            batches = order.split(batch_size)
-            net = folded(backbone, data[batches[0][:4]].to(device)) if fold and _plain(backbone) else backbone
-            shown = tqdm(batches, desc="features", disable=not progress, mininterval=1)
-            parts = [net(data[i].to(device)).float().cpu() for i in shown]
+            batches = tqdm(order.split(batch_size), desc="features", disable=not progress, mininterval=1)
+            parts = [backbone(data[i].to(device)).float().cpu() for i in batches]
     finally:
         for module, training in flags:
             module.training = training
@@ -61,12 +51,6 @@ def features(
     if bad := int((~out.isfinite()).any(1).sum()):
         raise UserError(f"The network returned NaN or infinity for {bad} of {len(out)} examples: check its weights.")
     return out
-
-
-def _plain(model: nn.Module) -> bool:
-    """An image backbone, alone or with a head: nothing else reads its layers, so they may be folded."""
-    whole = [name for name, _ in model.named_children()] == ["backbone", "head"]
-    return isinstance(getattr(model, "backbone", None) if whole else model, ImageBackbone)
 
 
 def cached_features(

@@ -18,11 +18,12 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from transferlib.backbones import DEFAULT
+from transferlib.backbones import DEFAULT, ImageBackbone
 from transferlib.collection import Collection, said
 from transferlib.datasets.folder import FORMATS, read
 from transferlib.errors import UserError
 from transferlib.extraction import features
+from transferlib.folding import folded
 from transferlib.keeping import kept_dir
 from transferlib.language import DEFAULT_TEXT
 from transferlib.provenance import code_key, digest, versions
@@ -74,6 +75,8 @@ def scan(found: Collection, *, size: int = 64, backbone: str = "", device: str =
         have = {key for part in _parts(list(rows)) for (key,) in _rows(db, part, "key")}
         missing = [i for key, i in rows.items() if key not in have]
         net = named_backbone(backbone or DEFAULTS[found.kind], True, size, size) if missing else nn.Identity()
+        if isinstance(net, ImageBackbone):
+            net = folded(net, net.example(4))
         with tqdm(total=len(missing), desc="features", disable=not progress or not missing, mininterval=1) as bar:
             for part in _parts(missing):
                 opened = {i: _try(_open, found, found.items[i], size) for i in part}
@@ -82,7 +85,7 @@ def scan(found: Collection, *, size: int = 64, backbone: str = "", device: str =
                 computed += len(good)
                 if good:
                     x: Any = [o[0] for o in good.values()]
-                    seen = features(net, torch.stack(x) if found.kind == "images" else x, device=device, fold=True)
+                    seen = features(net, torch.stack(x) if found.kind == "images" else x, device=device)
                     lines = zip(good.items(), seen.numpy(), strict=True)
                     db.executemany("INSERT OR REPLACE INTO seen VALUES (?, ?, ?, ?)",
                                    [(keys[i], *o[1], v.astype("<f4").tobytes()) for (i, o), v in lines])  # fmt: skip
