@@ -1,10 +1,11 @@
 """What every benchmark shares: one thread, and rows for the table of the book."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
 import torch
+from pairs import ratio, seconds
 
 Tell = Callable[..., None]
 
@@ -24,15 +25,36 @@ def tell(benchmark: Any) -> Tell:
     ``at_least`` or ``at_most`` is the target; with neither the row only reports.
     """
 
-    def row(piece: str, against: str, value: float, unit: str, ours: str, at_least: float | None = None,
-            at_most: float | None = None) -> None:  # fmt: skip
-        met = None if at_least is None and at_most is None else (
-            (at_least is None or value >= at_least) and (at_most is None or value <= at_most)
-        )  # fmt: skip
-        target = f"≥ {at_least:g}" if at_least is not None else f"≤ {at_most:g}" if at_most is not None else ""
-        met = met if met is None else bool(met)  # numpy's own kind of truth is no JSON
+    def row(
+        piece: str, against: str, value: float, unit: str, ours: str,
+        at_least: float | None = None, at_most: float | None = None,
+    ) -> None:  # fmt: skip
+        target, met = "", None
+        if at_least is not None:
+            target, met = f"≥ {at_least:g}", bool(value >= at_least)
+        elif at_most is not None:
+            target, met = f"≤ {at_most:g}", bool(value <= at_most)
         found = {"piece": piece, "against": against, "value": float(value), "unit": unit, "ours": ours,
                  "target": target, "met": met}  # fmt: skip
         benchmark.extra_info.setdefault("rows", []).append(found)
+
+    return row
+
+
+@pytest.fixture
+def beside(tell: Tell) -> Tell:
+    """Add a row from times taken in turns: how much faster ours is, or, with ``at_least`` absent, its share of theirs.
+
+    ``spent`` seconds by name, ``ours`` and ``theirs`` two of the names; ``peer`` what the table calls the other.
+    """
+
+    def row(
+        piece: str, spent: Mapping[str, list[float]], ours: str, theirs: str, peer: str,
+        at_least: float | None = None, at_most: float | None = None,
+    ) -> None:  # fmt: skip
+        share = ratio(spent[ours], spent[theirs])
+        value, unit = (share, "× their time") if at_least is None else (1 / share, "× faster")
+        against = f"{peer}, {seconds(spent[theirs])}"
+        tell(piece, against, value, unit, seconds(spent[ours]), at_least=at_least, at_most=at_most)
 
     return row

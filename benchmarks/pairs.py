@@ -7,19 +7,14 @@ from collections.abc import Callable, Mapping
 import torch
 
 
-def alternate(
-    actions: Mapping[str, Callable[[], object]],
-    rounds: int,
-    warm: int = 1,
-    clock: Callable[[], float] = time.process_time,
-) -> dict[str, list[float]]:
+def alternate(actions: Mapping[str, Callable[[], object]], rounds: int, warm: int = 1) -> dict[str, list[float]]:
     """Processor seconds of each action, one of each in turn; the first ``warm`` rounds are dropped."""
     spent: dict[str, list[float]] = {name: [] for name in actions}
     for _ in range(rounds + warm):
         for name, action in actions.items():
-            start = clock()
+            start = time.process_time()
             action()
-            spent[name].append(clock() - start)
+            spent[name].append(time.process_time() - start)
     return {name: times[warm:] for name, times in spent.items()}
 
 

@@ -50,7 +50,7 @@ def mapped(model: nn.Module, data: tuple[Tensor, Tensor], chunk: int = 32) -> di
     return total
 
 
-def test_fisher(benchmark, tell, mlp, data):
+def test_fisher(benchmark, beside, mlp, data):
     found: dict[str, dict[str, Tensor]] = {}
     ways = {
         "hook": lambda: found.update(hook=fisher(mlp, data, "empirical")),
@@ -63,24 +63,11 @@ def test_fisher(benchmark, tell, mlp, data):
     benchmark.pedantic(ways["hook"], rounds=3)
     for way in ("loop", "vmap"):
         assert all((found[way][n] - t).norm() <= 1e-5 * t.norm() for n, t in found["hook"].items())
-    piece, said = f"per-sample Fisher, MLP 478k, {EXAMPLES} examples", seconds(spent["hook"])
-    for way, name in (("loop", "loop over examples"), ("vmap", "torch.func.vmap")):
-        tell(piece, f"{name}, {seconds(spent[way])}", 1 / ratio(spent["hook"], spent[way]), "× faster", said, 10)
-    tell(
-        piece,
-        f"squared batch means, as avalanche-lib, {seconds(spent['wrong'])}",
-        ratio(spent["hook"], spent["wrong"]),
-        "× their time",
-        said,
-        at_most=1.5,
-    )
-    tell(
-        f"{piece}: exact over 10 classes",
-        "the empirical one",
-        ratio(spent["exact"], spent["hook"]),
-        "× its time",
-        seconds(spent["exact"]),
-    )
+    piece = f"per-sample Fisher, MLP 478k, {EXAMPLES} examples"
+    beside(piece, spent, "hook", "loop", "loop over examples", at_least=10)
+    beside(piece, spent, "hook", "vmap", "torch.func.vmap", at_least=10)
+    beside(piece, spent, "hook", "wrong", "squared batch means, as avalanche-lib", at_most=1.5)
+    beside(f"{piece}: exact over 10 classes", spent, "exact", "hook", "the empirical one")
 
 
 @pytest.mark.parametrize("kind", ["MLP 478k, batch 128: the worst case", "small CNN 28 px, batch 64"])

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 import torch
 import torch.nn.functional as F
-from pairs import alternate, ratio, seconds
+from pairs import alternate
 from peft import LoraConfig, get_peft_model
 from torch import Tensor, nn
 from transformers import BertConfig, BertModel
@@ -79,7 +79,7 @@ def stepper(model: nn.Module, x: Tensor) -> Callable[[], None]:
 
 
 @pytest.mark.parametrize("kind", ["bert", "convolutions"])
-def test_a_step_of_ours_against_peft_and_full(benchmark, tell, kind):
+def test_a_step_of_ours_against_peft_and_full(benchmark, tell, beside, kind):
     models, x = ways(kind)
     steps = {name: stepper(model, x) for name, model in models.items()}
     spent = alternate(steps, ROUNDS)
@@ -87,33 +87,15 @@ def test_a_step_of_ours_against_peft_and_full(benchmark, tell, kind):
     held = {name: step_bytes(model, x, y) for name, model in models.items()}
     benchmark.pedantic(steps["ours"], rounds=3)
     piece = f"LoRA step, rank 8, {'MiniLM-size BERT' if kind == 'bert' else 'four 3 × 3 convolutions'}"
-    tell(
-        piece,
-        f"peft, {seconds(spent['peft'])}",
-        ratio(spent["ours"], spent["peft"]),
-        "× their time",
-        seconds(spent["ours"]),
-        at_most=1.0,
-    )
-    tell(
-        f"{piece}: memory",
-        f"peft, {held['peft'] / 1e6:.1f} MB",
-        held["ours"] / held["peft"],
-        "× their bytes",
-        f"{held['ours'] / 1e6:.1f} MB",
-        at_most=1.0,
-    )
-    tell(
-        piece,
-        f"full fine-tuning, {seconds(spent['full'])}",
-        ratio(spent["ours"], spent["full"]),
-        "× its time",
-        seconds(spent["ours"]),
-    )
+    beside(piece, spent, "ours", "peft", "peft", at_most=1.0)
+    bytes_of = {name: f"{count / 1e6:.1f} MB" for name, count in held.items()}
+    more = held["ours"] / held["peft"]
+    tell(f"{piece}: memory", f"peft, {bytes_of['peft']}", more, "× their bytes", bytes_of["ours"], at_most=1.0)
+    beside(piece, spent, "ours", "full", "full fine-tuning")
     assert held["ours"] <= held["peft"]
 
 
-def test_merged_inference_against_the_plain_model(benchmark, tell):
+def test_merged_inference_against_the_plain_model(benchmark, beside):
     plain = Classifier(bert()).eval()
     merged = copy.deepcopy(plain)
     add_lora(merged.body, 8, 16, ["query", "value"])
@@ -122,10 +104,4 @@ def test_merged_inference_against_the_plain_model(benchmark, tell):
     with torch.no_grad():
         spent = alternate({"merged": lambda: merged(x), "plain": lambda: plain(x)}, 3 * ROUNDS)
         benchmark.pedantic(lambda: merged(x), rounds=3)
-    tell(
-        "inference with LoRA merged, MiniLM-size BERT",
-        f"the plain model, {seconds(spent['plain'])}",
-        ratio(spent["merged"], spent["plain"]),
-        "× its time",
-        seconds(spent["merged"]),
-    )
+    beside("inference with LoRA merged, MiniLM-size BERT", spent, "merged", "plain", "the plain model")

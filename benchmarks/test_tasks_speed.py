@@ -5,7 +5,7 @@ import copy
 import faiss
 import torch
 import torch.nn.functional as F
-from pairs import alternate, ratio, seconds
+from pairs import alternate
 from sklearn.neighbors import NearestNeighbors
 from torch import nn
 from torch.func import functional_call, grad
@@ -47,7 +47,7 @@ def functional_maml(model: nn.Module, episodes: list[Episode], first_order: bool
     return torch.stack(losses).mean()
 
 
-def test_maml(benchmark, tell):
+def test_maml(benchmark, beside):
     ours, theirs, episodes = conv4().train(), conv4().train(), tasks()
 
     def step(model, make):
@@ -55,7 +55,7 @@ def test_maml(benchmark, tell):
             model.zero_grad()
             make(model).backward()
 
-        return run  # fmt: skip
+        return run
 
     for first in (False, True):
         spent = alternate(
@@ -68,18 +68,12 @@ def test_maml(benchmark, tell):
         slopes = [torch.cat([p.grad.flatten() for p in m.parameters()]) for m in (ours, theirs)]
         assert torch.allclose(*slopes, rtol=1e-3, atol=1e-4), "both must compute the same"
         kind = "first order" if first else "second order"
-        tell(
-            f"MAML step, {kind}, conv4-32, 4 tasks, K = 3",
-            f"torch.func loop, {seconds(spent['theirs'])}",
-            1 / ratio(spent["ours"], spent["theirs"]),
-            "× faster",
-            seconds(spent["ours"]),
-            1.0,
-        )
+        piece = f"MAML step, {kind}, conv4-32, 4 tasks, K = 3"
+        beside(piece, spent, "ours", "theirs", "torch.func loop", at_least=1.0)
     benchmark.pedantic(step(ours, lambda m: maml_loss(m, episodes, LR, STEPS)), rounds=1)
 
 
-def test_protonet(benchmark, tell):
+def test_protonet(benchmark, beside):
     ours = conv4(None).train()
     theirs, (task, *_) = copy.deepcopy(ours), tasks(1)
 
@@ -100,17 +94,11 @@ def test_protonet(benchmark, tell):
 
     spent = alternate({"ours": step, "theirs": pairwise}, 40)
     benchmark.pedantic(step, rounds=3)
-    tell(
-        "ProtoNet step, conv4-32, 5 ways, 5 shots",
-        f"learn2learn's algorithm, {seconds(spent['theirs'])}",
-        1 / ratio(spent["ours"], spent["theirs"]),
-        "× faster",
-        seconds(spent["ours"]),
-        1.0,
-    )
+    piece = "ProtoNet step, conv4-32, 5 ways, 5 shots"
+    beside(piece, spent, "ours", "theirs", "learn2learn's algorithm", at_least=1.0)
 
 
-def test_near_duplicates(benchmark, tell):
+def test_near_duplicates(benchmark, beside):
     rows, width = 50_000, 384
     faiss.omp_set_num_threads(1)
     x = torch.randn(rows, width, generator=torch.Generator().manual_seed(0))
@@ -131,11 +119,4 @@ def test_near_duplicates(benchmark, tell):
     benchmark.pedantic(lambda: nearest_neighbours(x[:2000], x), rounds=1)
     assert (found["ours"] == found["faiss"]).mean() > 0.999
     for peer in ("faiss", "sklearn"):
-        tell(
-            "near-duplicates, 50,000 × 384",
-            f"{peer}, {seconds(spent[peer])}",
-            ratio(spent["ours"], spent[peer]),
-            "× their time",
-            seconds(spent["ours"]),
-            at_most=1.0,
-        )
+        beside("near-duplicates, 50,000 × 384", spent, "ours", peer, peer, at_most=1.0)

@@ -1,7 +1,6 @@
 """One table from one run of the benchmarks: printed, and kept with where it comes from, for the book's page."""
 
 import json
-import os
 import sys
 import time
 from pathlib import Path
@@ -34,9 +33,7 @@ def table(run: Run) -> None:
     print("\n".join(map(line, rows)))
     missed = [row for row in rows if row["met"] is False]
     print(f"{len(rows)} rows, {sum(row['met'] is True for row in rows)} targets met, {len(missed)} missed.")
-    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
-    about = {**facts(), "finished": int(time.time()), "load": load}
-    body = {"provenance": about, "rows": rows, "growth": growth}
+    body = {"provenance": {**facts(), "finished": int(time.time())}, "rows": rows, "growth": growth}
     KEPT.write_text(json.dumps(body, indent=1, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
