@@ -4,10 +4,11 @@ import copy
 import io
 import pickle
 
+import pytest
 import torch
 from torch import nn
 
-from transferlib.freezing import freeze, hold_statistics, is_frozen, unfreeze
+from transferlib.freezing import freeze, hold_statistics, is_frozen, modes_kept, unfreeze
 
 
 def net() -> nn.Sequential:
@@ -101,3 +102,20 @@ def test_held_statistics_stay_while_the_weights_move():
     same = {k for k, v in model.state_dict().items() if torch.equal(v, before[k])}
     assert same == {"1.running_mean", "1.running_var", "1.num_batches_tracked"}
     assert model[4].training
+
+
+def test_every_module_gets_its_own_mode_back_also_after_an_error():
+    model = nn.Sequential(nn.Dropout(), nn.BatchNorm1d(3), nn.Linear(3, 2))
+    model[1].eval()
+
+    def failing() -> None:
+        with modes_kept(model):
+            model.eval()
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        failing()
+    assert [part.training for part in model.modules()] == [True, True, False, True]
+    with modes_kept(model[0], model[2]):
+        model.eval()
+    assert [part.training for part in model.modules()] == [False, True, False, True]

@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from transferlib.freezing import modes_kept
+
 
 def trainable(model: nn.Module) -> int:
     """How many parameters may move."""
@@ -16,12 +18,10 @@ def task_bytes(model: nn.Module) -> int:
     Running statistics of BatchNorm that are live move too and are counted.
     """
     moving = [p for p in model.parameters() if p.requires_grad]
-    modes = [(module, module.training) for module in model.modules()]
-    model.train()  # what stays in eval mode now is held, whatever anybody calls
-    live = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.training]
+    with modes_kept(model):
+        model.train()  # what stays in eval mode now is held, whatever anybody calls
+        live = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.training]
     buffers = [b for m in live for b in m.buffers(recurse=False)]
-    for module, mode in modes:
-        module.training = mode
     return sum(t.numel() * t.element_size() for t in [*moving, *buffers])
 
 

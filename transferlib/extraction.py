@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from transferlib.backbones import DEFAULT, image_backbone
 from transferlib.errors import UserError
+from transferlib.freezing import modes_kept
 from transferlib.keeping import kept_dir
 from transferlib.provenance import code_key, digest, versions
 
@@ -37,15 +38,11 @@ def features(
         if data.ndim == 2 and not data.is_floating_point()
         else torch.arange(len(data))
     )
-    flags = [(module, module.training) for module in backbone.modules()]
-    backbone.eval().to(device)
-    try:
-        with torch.inference_mode():
-            batches = tqdm(order.split(batch_size), desc="features", disable=not progress, mininterval=1)
-            parts = [backbone(data[i].to(device)).float().cpu() for i in batches]
-    finally:
-        for module, training in flags:
-            module.training = training
+    backbone.to(device)  # outside of inference mode, where moved weights could never train again
+    with modes_kept(backbone), torch.inference_mode():
+        backbone.eval()
+        batches = tqdm(order.split(batch_size), desc="features", disable=not progress, mininterval=1)
+        parts = [backbone(data[i].to(device)).float().cpu() for i in batches]
     out = torch.empty(len(data), parts[0].shape[1])
     out[order] = torch.cat(parts)
     if bad := int((~out.isfinite()).any(1).sum()):

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from transferlib.errors import UserError, nearest
+from transferlib.freezing import modes_kept
 from transferlib.persample import per_sample_sum, trainable
 
 Data = Tensor | tuple[Tensor, Tensor]
@@ -86,15 +87,14 @@ def wrong_batched_fisher(
     that a λ tuned with it depends on the batch size. ``columns`` as in ``fisher``.
     """
     x, y = data
-    params, modes = trainable(model), {m: m.training for m in model.modules()}
-    model.eval()
+    params = trainable(model)
     total = {name: torch.zeros_like(p) for name, p in params.items()}
     parts = list(zip(x.split(batch_size), y.split(batch_size), strict=True))
-    for xb, yb in parts:
-        logits = model(xb) if columns is None else model(xb)[:, list(columns)]  # (B, C)
-        grads = torch.autograd.grad(F.cross_entropy(logits, yb), list(params.values()))
-        for name, g in zip(params, grads, strict=True):
-            total[name] += g.square() / len(parts)
-    for module, mode in modes.items():
-        module.training = mode
+    with modes_kept(model):
+        model.eval()
+        for xb, yb in parts:
+            logits = model(xb) if columns is None else model(xb)[:, list(columns)]  # (B, C)
+            grads = torch.autograd.grad(F.cross_entropy(logits, yb), list(params.values()))
+            for name, g in zip(params, grads, strict=True):
+                total[name] += g.square() / len(parts)
     return total

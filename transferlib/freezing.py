@@ -1,5 +1,7 @@
 """Frozen means frozen: parameters, BatchNorm statistics and dropout, whatever ``.train()`` says."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -47,6 +49,20 @@ def is_frozen(module: nn.Module) -> bool:
     return all(isinstance(m, _Frozen) for m in module.modules()) and not any(
         p.requires_grad for p in module.parameters()
     )
+
+
+@contextmanager
+def modes_kept(*models: nn.Module) -> Iterator[None]:
+    """Give every module back its training flag when the block ends, also by an error.
+
+    One by one, because ``model.train()`` afterwards would wake a part that was in eval mode on purpose.
+    """
+    modes = [(part, part.training) for model in models for part in model.modules()]
+    try:
+        yield
+    finally:
+        for part, mode in modes:
+            part.training = mode
 
 
 class _Frozen(nn.Module):

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from transferlib.errors import UserError
+from transferlib.freezing import modes_kept
 
 Losses = Callable[[Tensor, int], Iterator[Tensor]]  # (outputs (B, …), first row) → per-example losses (B,)
 Transform = Callable[[Tensor], Tensor]
@@ -33,15 +34,11 @@ def per_sample_sum(
     """
     if len(x) == 0:
         raise UserError("There is no example to measure on: pass at least one row of x.")
-    params, modes = trainable(model), {m: m.training for m in model.modules()}
-    model.eval()
-    try:
-        with torch.enable_grad():
-            total = _linear(model, params, x, losses, transform, batch_size)
-            return total if total is not None else _loop(model, params, x, losses, transform)
-    finally:
-        for module, mode in modes.items():  # one by one: a frozen BatchNorm inside a training model stays frozen
-            module.training = mode
+    params = trainable(model)
+    with modes_kept(model), torch.enable_grad():
+        model.eval()
+        total = _linear(model, params, x, losses, transform, batch_size)
+        return total if total is not None else _loop(model, params, x, losses, transform)
 
 
 def _loop(

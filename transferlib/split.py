@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from transferlib.backbones import ImageBackbone
 from transferlib.errors import UserError
-from transferlib.freezing import freeze
+from transferlib.freezing import freeze, modes_kept
 from transferlib.layers import layers
 
 
@@ -47,18 +47,14 @@ def activations(front: nn.Module, x: Tensor, batch_size: int = 64) -> Tensor:
 
 def _check_same(backbone: ImageBackbone, front: ImageBackbone, back: nn.Sequential) -> None:
     """The cut network must compute what the whole one does: a skip across the cut, or another order, would not."""
-    flags = [(m, m.training) for part in (backbone, front, back) for m in part.modules()]
     try:
-        with torch.no_grad():
+        with modes_kept(backbone, front, back), torch.no_grad():
             x = backbone.example(2)
             parts = [part.eval() for part in (backbone, front, back)]
             whole, cut = parts[0](x), parts[2](cast(nn.Module, parts[1])(x))
         same = whole.shape == cut.shape and bool(torch.allclose(whole, cut, rtol=1e-4, atol=1e-5))
     except RuntimeError:
         same = False
-    finally:
-        for module, training in flags:
-            module.training = training
     if not same:
         raise UserError(
             f"{type(backbone.body).__name__} does not run its layers one after the other: it cannot be cut."
