@@ -142,6 +142,17 @@ class InPlace(nn.Module):
         return self.head(self.act(self.a(x)))
 
 
+class Unused(nn.Module):
+    """A layer that the forward pass leaves out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.idle = nn.Linear(6, 3), nn.Linear(6, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.a(x)
+
+
 class Sequence(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -160,10 +171,19 @@ class Conv(nn.Module):
         return self.head(self.norm(self.conv(x.unsqueeze(1))).tanh().flatten(1))  # (B, 4, 4) → (B, 16)
 
 
-@pytest.mark.parametrize("make", [Tied, Twins, Smuggled, InPlace, Sequence, Conv])
+@pytest.mark.parametrize("make", [Tied, Twins, Smuggled, InPlace, Unused, Sequence, Conv])
 def test_networks_outside_the_fast_path_are_still_exact(make):
     torch.manual_seed(0)
     model, (x, _) = make().double(), data()
+    assert same(fisher(model, x), by_hand(model, x))
+
+
+def test_an_output_overwritten_in_place_is_noticed_though_the_first_rows_do_not_show_it():
+    torch.manual_seed(0)
+    model, (x, _) = InPlace().double(), data()
+    nn.init.eye_(model.a.weight)
+    nn.init.zeros_(model.a.bias)
+    x = torch.cat([x.abs(), x])  # what is positive passes the ReLU as it is
     assert same(fisher(model, x), by_hand(model, x))
 
 
