@@ -8,6 +8,7 @@ DATA      ?=
 OUT       ?= report
 EXECUTOR  ?= local
 TRIALS    ?= 20
+KILLS     ?= 20
 LARGEST   ?= 10000
 PYTHON    ?= python3
 PORT      ?= 8000
@@ -118,8 +119,8 @@ verify: execute ## Re-measure, and print every metric that left its reference in
 reference: $(READY) ## Make the metrics of the last full run the reference, when every claim holds
 	@$(PY) scripts/verify.py keep
 
-trust: $(READY) ## Kill, starve and repeat the smoke run, and print a table (CHAPTER=01,15 TRIALS=20)
-	@$(PY) scripts/trust.py --chapters "$(CHAPTER)" --trials $(TRIALS)
+trust: $(READY) ## Kill, starve and repeat the smoke run, and print a table (CHAPTER=01,15 TRIALS=20 KILLS=20)
+	@$(PY) scripts/trust.py --chapters "$(CHAPTER)" --trials $(TRIALS) --kills $(KILLS)
 
 clean: ## Remove what was built; the environment and the caches stay
 	@rm -rf build .pytest_cache .mypy_cache .ruff_cache

@@ -63,6 +63,20 @@ def metrics(build: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted((build / "metrics").glob("*.json"))}
 
 
+def outlives(process: "subprocess.Popen[str]", seconds: float) -> bool:
+    """Whether it still runs after that long; what it prints is read meanwhile, so that a full pipe cannot stop it."""
+    try:
+        process.communicate(timeout=seconds)
+        return False
+    except subprocess.TimeoutExpired:
+        return True
+
+
+def finished(build: Path) -> dict[Path, int]:
+    """The executed chapters, and when each was written: a chapter done again has another time."""
+    return {path: path.stat().st_mtime_ns for path in (build / "executed").glob("*.ipynb")}
+
+
 def kill_tree(process: "subprocess.Popen[str]") -> None:
     """SIGKILL to make and to everything it has started, at once."""
     everyone = psutil.Process(process.pid).children(recursive=True)
@@ -86,13 +100,33 @@ def killed(chapters: str, trials: int, whole: dict[str, bytes], seconds: float) 
     for _ in range(trials):
         with place() as (build, cache):
             process = make(build, cache, chapters)
-            time.sleep(rng.uniform(0, 0.95 * seconds))
+            outlives(process, rng.uniform(0, 0.95 * seconds))
             kill_tree(process)
-            before = {path: path.stat().st_mtime_ns for path in (build / "executed").glob("*.ipynb")}
+            before = finished(build)
             done, _ = finish(make(build, cache, chapters))
-            kept = all(path.stat().st_mtime_ns == at for path, at in before.items())
-            good += done and kept and metrics(build) == whole
-    return row("killed and run again", good, trials, f"one undisturbed run takes {seconds:.0f} s")
+            good += done and before.items() <= finished(build).items() and metrics(build) == whole
+    return row("killed once, then run to its end", good, trials, f"one undisturbed run takes {seconds:.0f} s")
+
+
+def hunted(chapters: str, kills: int, whole: dict[str, bytes], seconds: float) -> bool:
+    """The same run killed again and again, at random moments, before it may end: as ``killed``, for many chapters.
+
+    A run that ends between two kills is compared and begun anew, so that every chapter has its turn.
+    """
+    rng, left, runs, good = random.Random(1), kills, 0, 0
+    while left:
+        with place() as (build, cache):
+            before, hits, kept, process = finished(build), 0, True, make(build, cache, chapters)
+            while left and outlives(process, rng.uniform(0, seconds / 4)):
+                kill_tree(process)
+                hits, left = hits + 1, left - 1
+                kept &= before.items() <= finished(build).items()
+                before, process = finished(build), make(build, cache, chapters)
+            done, _ = finish(process)
+            kept &= before.items() <= finished(build).items()
+            good += hits * (done and kept and metrics(build) == whole)
+            runs += 1
+    return row("killed over and over before the end", good, kills, f"{runs} runs in all")
 
 
 def starved(chapters: str, whole: dict[str, bytes], largest: int) -> bool:
@@ -179,7 +213,8 @@ def offline(chapters: str, whole: dict[str, bytes], tests: bool) -> bool:
 @app.command()
 def trust(
     chapters: Chapters = "",
-    trials: Annotated[int, typer.Option(help="Kills at random moments.")] = 20,
+    trials: Annotated[int, typer.Option(help="Kills at random moments, each followed by a whole run.")] = 20,
+    kills: Annotated[int, typer.Option(help="Kills at random moments, each followed by the next one.")] = 20,
     tests: Annotated[bool, typer.Option(help="Run the tests without a network, too.")] = False,
 ) -> None:
     """Print the table; exit status 1 when something failed."""
@@ -197,6 +232,7 @@ def trust(
         starved(chapters, whole, largest),
         read_only(chapters, whole),
         offline(chapters, whole, tests),
+        hunted(chapters, kills, whole, seconds),
         killed(chapters, trials, whole, seconds),
     ]
     if not all(results):
