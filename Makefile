@@ -34,7 +34,7 @@ $(shell rm -f $(READY))
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup execute chapters book html serve lab report test lint bench lock audit test-latest mutants verify reference trust clean distclean
+.PHONY: help setup execute chapters book html serve lab report test lint bench flops lock audit test-latest mutants verify reference trust clean distclean
 
 help: ## Show this list
 	@echo "Head Start. Settings: PROFILE=smoke|cpu|gpu DEVICE=cpu|cuda SEED=0 CHAPTER=01,05 DATA_ROOT=folder JOBS=$(CORES)"
@@ -97,6 +97,9 @@ bench: $(READY) ## Ours against the peers and the machine's limits, one table fr
 	@mkdir -p $(BUILD)
 	@$(PY) -m pytest benchmarks -q --benchmark-only --benchmark-columns=median --benchmark-json=$(BUILD)/bench.json
 	@$(PY) scripts/bench.py $(BUILD)/bench.json
+
+flops: $(READY) ## Count the arithmetic of the whole book as it runs, for the page on speed (an hour on two cores)
+	@$(PY) scripts/flops.py --chapters "$(CHAPTER)" --profile $(PROFILE)
 
 lock: ## Pin the newest allowed versions again (needs uv)
 	@uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url --no-emit-find-links --all-extras pyproject.toml -o requirements.lock

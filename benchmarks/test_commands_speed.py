@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from pairs import matrix_rate
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = Path(os.environ.get("TRANSFERLIB_BUILD") or ROOT / "build")
@@ -49,7 +50,7 @@ def test_the_commands(benchmark, tell, up_to_date):
 
 def test_the_whole_book(benchmark, tell, up_to_date):
     runs = [json.loads(path.read_text()) for path in sorted((BUILD / "provenance").glob("*.json"))]
-    benchmark.pedantic(lambda: None, rounds=1)
+    rate = benchmark.pedantic(matrix_rate, rounds=1)
     total = sum(run["wall_seconds"] for run in runs)
     first = min(run["finished"] - run["wall_seconds"] for run in runs)
     wall = max(run["finished"] for run in runs) - first
@@ -58,6 +59,10 @@ def test_the_whole_book(benchmark, tell, up_to_date):
         f"{total / 60:.0f} minutes of one core; chapter {longest['chapter']} alone {longest['wall_seconds'] / 60:.0f}"
     )
     tell("make execute, the whole book, cold", "", wall / 60, "min", said, at_most=20)
+    counts = json.loads((ROOT / "book" / "reference" / "flops.json").read_text())["flops"]
+    bare = sum(counts.values()) / rate
+    against = f"{sum(counts.values()) / 1e12:,.0f} TFLOP of products and convolutions at {rate / 1e9:.0f} GFLOP/s"
+    tell("the whole book beside its bare arithmetic", against, total / bare, "× its time", f"{total / 60:.0f} min")
 
 
 def test_the_first_paint(benchmark, tell, up_to_date):
