@@ -94,6 +94,7 @@ def test_facts_name_versions_and_commit() -> None:
     facts = provenance.facts()
     assert facts["versions"]["torch"][0].isdigit()
     assert facts["commit"]
+    assert facts["processor"] and "\n" not in facts["processor"]
 
 
 def test_function_key_of_a_tensor_is_the_same_in_every_process(tmp_path: Path) -> None:

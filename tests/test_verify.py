@@ -45,6 +45,7 @@ def test_a_run_becomes_the_reference_only_when_its_claims_hold(tmp_path: Path, m
         verify.keep(tmp_path)
     today.write_text(json.dumps(body(a=SPAN, widget={"much": 1})))
     verify.keep(tmp_path)
+    (tmp_path / "reference" / "speed.json").write_text("{}")  # no chapter
     kept = json.loads((tmp_path / "reference" / "01.json").read_text())
     assert kept["provenance"] == {"commit": "abc"} and "widget" not in kept["metrics"]
     verify.check(tmp_path)
@@ -52,7 +53,9 @@ def test_a_run_becomes_the_reference_only_when_its_claims_hold(tmp_path: Path, m
     today.write_text(json.dumps(body(a={**SPAN, "mean": 1.0})))
     with pytest.raises(verify.typer.Exit):
         verify.check(tmp_path)
-    assert "chapter 01: a = 1 lies outside [68, 72]" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "chapter 01: a = 1 lies outside [68, 72]" in said
+    assert "of another processor (unknown; here " in said
     today.write_text(json.dumps({**body(a=SPAN), "profile": "smoke"}))
     with pytest.raises(UserError, match="PROFILE=cpu SEED=0"):
         verify.check(tmp_path)

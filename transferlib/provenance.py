@@ -166,12 +166,23 @@ def versions(names: Iterable[str] = VERSIONS) -> dict[str, str]:
     return found
 
 
+def processor() -> str:
+    """The processor's own name where the system tells it: another kind rounds in another order."""
+    try:
+        told = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        told = ""
+    names = [line.partition(":")[2].strip() for line in told.splitlines() if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
 def facts() -> dict[str, Any]:
     """Facts about this machine and code: versions, commit, processor, cores, threads."""
     return {
         "commit": commit(),
         "versions": versions(),
         "machine": f"{platform.system()} {platform.machine()}",
+        "processor": processor(),
         "cores": os.cpu_count() or 1,
         "threads": os.environ.get("OMP_NUM_THREADS", "default"),
         "argv": Path(sys.argv[0]).name,

@@ -45,8 +45,8 @@ class SpeedTable(_Speed):
         about = found["provenance"]
         versions = ", ".join(f"{name} {v}" for name, v in sorted(about.get("versions", {}).items()))
         told = (
-            f"One run on {about.get('machine', 'an unknown machine')}, {about.get('cores', '?')} cores, one thread for "
-            f"each piece, commit {str(about.get('commit') or '–')[:10]}. {versions}."
+            f"One run on {about.get('processor', 'an unknown processor')}, {about.get('cores', '?')} cores, one thread "
+            f"for each piece, commit {str(about.get('commit') or '–')[:10]}. {versions}."
         )
         heads = "".join(f'<th scope="col">{h}</th>' for h in ("Piece of work", "Measured", "Target", "Result"))
         table = scrolling(f"<thead><tr>{heads}</tr></thead><tbody>{''.join(rows)}</tbody>", "Speed")
