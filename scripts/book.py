@@ -200,13 +200,19 @@ def stage(build: Build) -> None:
             path.unlink()
 
 
+def said(value: dict[str, Any]) -> str:
+    """The number behind a claim, with its 95 % interval; one seed has no interval."""
+    mean, low, high = ("unbounded" if value[key] is None else f"{value[key]:.4g}" for key in ("mean", "low", "high"))
+    return f"(mean {mean}, 95 % interval {low} to {high}, seeds: {value['seeds']})"
+
+
 @app.command()
 def verdict(build: Build) -> None:
     """Say which chapters failed and which claims do not hold; exit status 1 when there is one."""
     names = {path.stem for path in chapters()}
     failed = [p for p in sorted((build / "failed").glob("*.txt")) if p.stem in names]
     broken = [
-        f"chapter {body['chapter']}, claim {claim['id']!r} does not hold: {claim['statement']} {claim['value']}"
+        f"chapter {body['chapter']}, claim {claim['id']!r} does not hold: {claim['statement']} {said(claim['value'])}"
         for path in sorted((build / "metrics").glob("*.json"))
         for body in [json.loads(path.read_text(encoding="utf-8"))]
         for claim in body["claims"]
@@ -218,6 +224,10 @@ def verdict(build: Build) -> None:
         print(line, file=sys.stderr)
     if failed or broken:
         print(f"\n{len(failed)} chapters failed, {len(broken)} claims do not hold.", file=sys.stderr)
+        if broken and not failed:
+            print(
+                "The book is not built. `make html` renders it all the same, with those claims marked.", file=sys.stderr
+            )
         raise typer.Exit(1)
 
 

@@ -96,13 +96,15 @@ def test_a_failed_chapter_leaves_no_output_and_says_where_it_failed(
 
 
 def test_the_verdict_names_chapter_claim_and_value(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    claim = {"id": "lead", "holds": False, "statement": "A lead of 1 point.", "value": {"mean": 1.0}}
+    claim = {"id": "lead", "holds": False, "statement": "A lead of 1 point.", 
+             "value": {"mean": 1.0, "low": -0.5, "high": None, "seeds": 4}}  # fmt: skip
     (place / "build" / "metrics").mkdir(parents=True)
     (place / "build" / "metrics" / "01.json").write_text(json.dumps({"chapter": "01", "claims": [claim]}))
     with pytest.raises(book.typer.Exit):
         book.verdict(place / "build")
     said = capsys.readouterr().err
-    assert "chapter 01, claim 'lead' does not hold: A lead of 1 point." in said and "'mean': 1.0" in said
+    assert "chapter 01, claim 'lead' does not hold: A lead of 1 point. (mean 1, 95 % interval -0.5 to " in said
+    assert "to unbounded, seeds: 4)" in said and "`make html` renders it all the same" in said
 
 
 def test_code_cells_are_the_ones_jupytext_sees() -> None:
