@@ -17,19 +17,22 @@ def body(**metrics: object) -> dict[str, object]:
 
 
 SPAN = {"mean": 70.0, "low": 68.0, "high": 72.0, "seeds": 5}
+POINT = {"mean": 4.0, "low": 4.0, "high": 4.0, "seeds": 5}
 
 
 def test_what_drifts_is_named_and_what_does_not_is_not() -> None:
-    old = body(a=SPAN, b=10, c="probe", d={**SPAN, "low": None, "high": None}, gone=1)
-    same = body(a={**SPAN, "mean": 71.9}, b=10.1, c="probe", d={**SPAN, "mean": 5.0}, gone=1, widget={})
+    old = body(a=SPAN, b=10, c="probe", d={**SPAN, "low": None, "high": None}, e=POINT, gone=1)
+    same = body(a={**SPAN, "mean": 71.9}, b=10.1, c="probe", d={**SPAN, "mean": 5.0}, e={**POINT, "mean": 4.00001},
+                gone=1, widget={})  # fmt: skip
     assert list(verify.drift(old, same)) == []
-    new = body(a={**SPAN, "mean": 72.5}, b=11, c="tune", d=SPAN, fresh=2)
+    new = body(a={**SPAN, "mean": 72.5}, b=11, c="tune", d=SPAN, e={**POINT, "mean": 4.01}, fresh=2)
     new["claims"] = [{"id": "lead", "holds": False, "statement": "It leads by 3.", "value": {"mean": 3}}]
     said = "\n".join(verify.drift(old, new))
-    for part in ("gone is no longer measured", "fresh is new", "a = 72.5 lies outside [68, 72]", "b = 11 instead of 10",
+    for part in ("gone is no longer measured", "fresh is new", "a = 72.5 lies outside [68, 72]", "e = 4.01 lies",
+                 "b = 11 instead of 10",
                  "c = 'tune' instead of 'probe'", "'lead' does not hold: It leads by 3. {'mean': 3}"):  # fmt: skip
         assert part in said
-    assert said.count("\n") == 5
+    assert said.count("\n") == 6
 
 
 def test_a_run_becomes_the_reference_only_when_its_claims_hold(tmp_path: Path, monkeypatch, capsys) -> None:
