@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
 from transferlib.memory import cache
 
@@ -55,3 +56,16 @@ def test_arguments_that_cannot_be_hashed_are_refused() -> None:
     big, _ = counted()
     with pytest.raises(TypeError, match="unhashable"):
         big([1])
+
+
+def test_what_is_drawn_next_does_not_depend_on_what_is_remembered() -> None:
+    @cache
+    def started(n):
+        return torch.rand(n)  # such as the random start of a network
+
+    drawn = []
+    for _ in range(2):  # the first time it is computed, the second time it is remembered
+        torch.manual_seed(0)
+        started(3)
+        drawn.append(torch.rand(4))
+    assert torch.equal(*drawn)

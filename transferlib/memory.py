@@ -5,6 +5,8 @@ import uuid
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
+import torch
+
 P = ParamSpec("P")
 T = TypeVar("T")
 _RESULTS: dict[tuple[Any, ...], Any] = {}
@@ -14,7 +16,8 @@ def cache(function: Callable[P, T]) -> Callable[P, T]:
     """Remember each result in this process, as ``functools.cache`` does; arguments must be hashable.
 
     Unlike it, the function may be pickled: a worker gets the function without the results, and makes its own. Running
-    the definition again forgets.
+    the definition again forgets. torch's random numbers go on as if nothing had been drawn, so that what follows does
+    not depend on whether this process, or the one before it was killed, had the result already.
     """
     token = uuid.uuid4().hex
 
@@ -24,7 +27,8 @@ def cache(function: Callable[P, T]) -> Callable[P, T]:
 
         key = (token, args, tuple(sorted(kwargs.items())))
         if key not in _RESULTS:
-            _RESULTS[key] = function(*args, **kwargs)
+            with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+                _RESULTS[key] = function(*args, **kwargs)
         return _RESULTS[key]
 
     return remembered
