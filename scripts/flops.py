@@ -41,7 +41,10 @@ class Count(TorchDispatchMode):
 
 
 def begin(shell: Any, folder: Path) -> Count:
-    """Count in a kernel from now on, and write the sum so far into ``folder`` after each cell; returns the counter."""
+    """Count in a kernel from now on, and write the sum so far into ``folder`` after each cell; returns the counter.
+
+    What a sweep sends to other processes is not counted; with as many chapters at a time as cores it sends nothing.
+    """
     counter = Count()
 
     def write(*_: object) -> None:

@@ -96,7 +96,7 @@ def test_a_failed_chapter_leaves_no_output_and_says_where_it_failed(
 
 
 def test_the_verdict_names_chapter_claim_and_value(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    claim = {"id": "lead", "holds": False, "statement": "A lead of 1 point.", 
+    claim = {"id": "lead", "holds": False, "statement": "A lead of 1 point.",
              "value": {"mean": 1.0, "low": -0.5, "high": None, "seeds": 4}}  # fmt: skip
     (place / "build" / "metrics").mkdir(parents=True)
     (place / "build" / "metrics" / "01.json").write_text(json.dumps({"chapter": "01", "claims": [claim]}))

@@ -1,4 +1,4 @@
-"""The affordable part of `make trust`: the quickest chapter, killed, starved, repeated and kept from its cache."""
+"""The affordable part of `make trust`: one quick chapter, killed, starved, and kept from its cache."""
 
 import shutil
 import sys
