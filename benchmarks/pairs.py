@@ -29,8 +29,21 @@ def seconds(times: list[float]) -> str:
     return f"{t:.1f} s" if t >= 1 else f"{1000 * t:.1f} ms"
 
 
-def matrix_rate(size: int = 1024, rounds: int = 12) -> float:
-    """Floating-point operations a second of this machine's own matrix product, float32, threads as set."""
-    a, b = torch.randn(size, size), torch.randn(size, size)
-    times = alternate({"product": lambda: a @ b}, rounds, warm=3)["product"]
-    return 2 * size**3 / min(times)
+def rates(rounds: int = 12) -> dict[str, float]:
+    """Floating-point operations a second, float32, threads as set: a large matrix product and a large convolution.
+
+    Both are products of dense matrices, by two libraries; one may know a processor's widest arithmetic better.
+    """
+    a, b = torch.randn(1024, 1024), torch.randn(1024, 1024)
+    x, w = torch.randn(32, 256, 14, 14), torch.randn(256, 256, 3, 3)
+    x, w = x.to(memory_format=torch.channels_last), w.to(memory_format=torch.channels_last)
+    times = alternate(
+        {"matrix product": lambda: a @ b, "convolution": lambda: torch.conv2d(x, w, padding=1)}, rounds, warm=3
+    )
+    work = {"matrix product": 2 * 1024**3, "convolution": 2 * 32 * 14 * 14 * 9 * 256**2}
+    return {name: work[name] / min(spent) for name, spent in times.items()}
+
+
+def matrix_rate() -> float:
+    """What this machine can do at most, in floating-point operations a second: the faster of the two."""
+    return max(rates().values())

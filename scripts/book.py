@@ -10,6 +10,7 @@ import re
 import shutil
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -200,10 +201,14 @@ def stage(build: Build) -> None:
             path.unlink()
 
 
-def said(value: dict[str, Any]) -> str:
-    """The number behind a claim, with its 95 % interval; one seed has no interval."""
-    mean, low, high = ("unbounded" if value[key] is None else f"{value[key]:.4g}" for key in ("mean", "low", "high"))
-    return f"(mean {mean}, 95 % interval {low} to {high}, seeds: {value['seeds']})"
+def broken_claims(body: dict[str, Any]) -> Iterator[str]:
+    """A sentence for each claim of a chapter's metrics that does not hold, with its value; one seed has no interval."""
+    for claim in body["claims"]:
+        if claim["holds"] is False:
+            value = claim["value"]
+            mean, low, high = ("unbounded" if value[k] is None else f"{value[k]:.4g}" for k in ("mean", "low", "high"))
+            at = f"(mean {mean}, 95 % interval {low} to {high}, seeds: {value['seeds']})"
+            yield f"claim {claim['id']!r} does not hold: {claim['statement']} {at}"
 
 
 @app.command()
@@ -212,11 +217,10 @@ def verdict(build: Build) -> None:
     names = {path.stem for path in chapters()}
     failed = [p for p in sorted((build / "failed").glob("*.txt")) if p.stem in names]
     broken = [
-        f"chapter {body['chapter']}, claim {claim['id']!r} does not hold: {claim['statement']} {said(claim['value'])}"
+        f"chapter {body['chapter']}, {sentence}"
         for path in sorted((build / "metrics").glob("*.json"))
         for body in [json.loads(path.read_text(encoding="utf-8"))]
-        for claim in body["claims"]
-        if claim["holds"] is False
+        for sentence in broken_claims(body)
     ]
     for path in failed:
         print(f"\n{path.read_text(encoding='utf-8').strip()}", file=sys.stderr)

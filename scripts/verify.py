@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
+from book import broken_claims
 from transferlib.errors import UserError
 from transferlib.provenance import processor
 
@@ -44,11 +45,7 @@ def drift(reference: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
                 yield f"{name} = {value:.6g} instead of {was:.6g}"
         elif was != value:
             yield f"{name} = {value!r} instead of {was!r}"
-    yield from (
-        f"the claim {claim['id']!r} does not hold: {claim['statement']} {claim['value']}"
-        for claim in now["claims"]
-        if claim["holds"] is False
-    )
+    yield from broken_claims(now)
 
 
 def _read(path: Path) -> dict[str, Any]:

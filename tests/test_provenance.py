@@ -1,3 +1,4 @@
+import functools
 import subprocess
 import sys
 from collections.abc import Callable
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from transferlib import provenance
+from transferlib import memory, provenance
 from transferlib.provenance import code_key, function_key, imports
 
 
@@ -78,6 +79,29 @@ def test_function_key_sees_constants_behind_helpers(monkeypatch: pytest.MonkeyPa
     assert before == function_key(_uses_helper)
     monkeypatch.setitem(_helper.__globals__, "SIZE", 4)
     assert function_key(_uses_helper) != before
+
+
+def test_function_key_sees_what_a_decorator_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    def plus_one(function: Callable[[], int]) -> Callable[[], int]:
+        @functools.wraps(function)
+        def more() -> int:
+            return function() + 1
+
+        return more
+
+    def plus_two(function: Callable[[], int]) -> Callable[[], int]:
+        @functools.wraps(function)
+        def more() -> int:
+            return function() + 2
+
+        return more
+
+    assert len({function_key(way(_helper)) for way in (plus_one, plus_two, memory.cache)}) == 3  # type: ignore[arg-type]
+    before = function_key(memory.cache(_helper))  # type: ignore[arg-type]
+    assert before == function_key(memory.cache(_helper))  # type: ignore[arg-type]
+    part = provenance._module_part
+    monkeypatch.setattr(provenance, "_module_part", lambda name: ("edited" * name.endswith("memory"), part(name)[1]))
+    assert function_key(memory.cache(_helper)) != before  # type: ignore[arg-type]
 
 
 def test_function_key_sees_closed_over_arrays() -> None:

@@ -26,11 +26,12 @@ def test_what_drifts_is_named_and_what_does_not_is_not() -> None:
                 gone=1, widget={})  # fmt: skip
     assert list(verify.drift(old, same)) == []
     new = body(a={**SPAN, "mean": 72.5}, b=11, c="tune", d=SPAN, e={**POINT, "mean": 4.01}, fresh=2)
-    new["claims"] = [{"id": "lead", "holds": False, "statement": "It leads by 3.", "value": {"mean": 3}}]
+    new["claims"] = [{"id": "lead", "holds": False, "statement": "It leads.", "value": POINT | {"low": None}}]
     said = "\n".join(verify.drift(old, new))
     for part in ("gone is no longer measured", "fresh is new", "a = 72.5 lies outside [68, 72]", "e = 4.01 lies",
                  "b = 11 instead of 10",
-                 "c = 'tune' instead of 'probe'", "'lead' does not hold: It leads by 3. {'mean': 3}"):  # fmt: skip
+                 "c = 'tune' instead of 'probe'",
+                 "claim 'lead' does not hold: It leads. (mean 4, 95 % interval unbounded to 4, seeds: 5)"):  # fmt: skip
         assert part in said
     assert said.count("\n") == 6
 

@@ -120,8 +120,14 @@ def function_key(function: FunctionType) -> str:
     def visit(name: str, value: Any) -> None:
         if name in parts:
             return
-        value = inspect.unwrap(value) if callable(value) else value
         parts[name] = ""
+        while callable(value) and hasattr(value, "__wrapped__"):  # what a decorator does counts, too
+            home = str(getattr(value, "__globals__", {}).get("__name__", ""))
+            if home.startswith("transferlib"):
+                parts[f"{name} in {home}"] = code_key(f"import {home}")
+            elif home in ("__main__", function.__module__):
+                parts[f"{name} in {value.__code__.co_name}"] = source_key(value.__code__)
+            value = value.__wrapped__
         module = value.__name__ if isinstance(value, ModuleType) else str(getattr(value, "__module__", ""))
         if module.startswith("transferlib"):
             parts[name] = code_key(f"import {module}")
