@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from transferlib.errors import UserError
 from transferlib.sweep import sweep, workers
@@ -41,6 +42,20 @@ def test_an_interrupted_sweep_continues_and_a_finished_one_runs_nothing(tmp_path
     assert log.read_text() == "xxx"
     sweep(_square, cells, n_jobs=1)
     assert log.read_text() == "xxx"
+
+
+def _draws(seed: int) -> dict[str, float]:
+    torch.manual_seed(seed)
+    return {"drawn": float(torch.rand(()))}
+
+
+def test_what_is_drawn_after_a_sweep_does_not_depend_on_what_was_kept() -> None:
+    drawn = []
+    for _ in range(2):  # the first time every cell runs in this process, the second time none does
+        torch.manual_seed(7)
+        sweep(_draws, [{"seed": 1}, {"seed": 2}], n_jobs=1)
+        drawn.append(float(torch.rand(())))
+    assert drawn[0] == drawn[1]
 
 
 def test_changed_code_runs_again(tmp_path: Path) -> None:

@@ -38,7 +38,9 @@ def _run(key: str, cell: Cell, run: Callable[..., Cell]) -> Cell:
     import torch
 
     torch.set_num_threads(1)  # one thread a process: parallel runs do not fight, and sums keep their order
-    return run(**cell)
+    # What a notebook draws next must not depend on which cells were kept, or on where the others ran.
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        return run(**cell)
 
 
 def sweep(
