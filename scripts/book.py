@@ -120,6 +120,7 @@ def execute(name: str, build: Build, parameters: Parameters) -> None:
     try:
         papermill.execute_notebook(
             work / "in.ipynb", work / "out.ipynb", settings, kernel_name="python3", cwd=str(NOTEBOOKS),
+            extra_arguments=["--Application.log_level=CRITICAL"],  # a kernel's farewell reads like an error
             progress_bar={"desc": name, "mininterval": 1}, log_output=False, request_save_on_cell_execute=False,
         )  # fmt: skip
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -79,6 +79,7 @@ def report(
             nbformat.write(notebook, place / ".in.ipynb")
             papermill.execute_notebook(
                 place / ".in.ipynb", place / "report.ipynb", settings, kernel_name="python3", cwd=str(place),
+                extra_arguments=["--Application.log_level=CRITICAL"],  # a kernel's farewell reads like an error
                 progress_bar=False, stderr_file=sys.stderr, request_save_on_cell_execute=False,
             )  # fmt: skip
         done = nbformat.read(place / "report.ipynb", as_version=4)
