@@ -7,6 +7,7 @@ from typing import Any
 
 from docutils import nodes
 from hs_pages import _Page, scrolling
+from matplotlib.ticker import LogLocator, NullLocator
 from sphinx.application import Sphinx
 
 from transferlib import figures
@@ -54,42 +55,49 @@ class SpeedTable(_Speed):
 
 
 class SpeedGrowth(_Speed):
-    """Seconds against what is given, on two logarithmic axes: a straight line of slope 1 is proportional."""
+    """Time and memory against what is given, on logarithmic axes: a straight line is a power, its slope the power."""
 
     def run(self) -> list[nodes.Node]:
         growth = self.measured().get("growth", [])
         curves = [g for g in growth if "memory" not in g]
-        report = [g for g in growth if "memory" in g]
         if not curves:
             return self.nothing("Nothing was measured yet: run `make bench`.")
-        figure, axes = figures.canvas(
-            columns=3 if report else 1, width=9.5 if report else 4.8, height=3.4, squeeze=False
-        )
-        left, *others = axes[0]
+        return [self.raw(self.probe(curves)), *(self.raw(self.report(g)) for g in growth if "memory" in g)]
+
+    def probe(self, curves: list[dict[str, Any]]) -> str:
+        figure, ax = figures.canvas(width=5.2, height=3.4)
         for g, tone in zip(curves, "abcd", strict=False):
             times = [x / g["x"][0] for x in g["x"]], g["seconds"]
-            left.plot(*times, color=figures.TONES[tone], marker=figures.MARKERS[tone],
-                      label=f"{g['what']}: {g['exponent']:.2f}")  # fmt: skip
-        left.set(xscale="log", yscale="log", xlabel="times as many", ylabel="probe curve (s)", title="A probe curve")
-        figures.log_ticks(left, [1, 2, 4, 8])
-        left.set_ylim(top=8 * max(max(g["seconds"]) for g in curves))  # room for the legend
-        left.legend(fontsize=8.5, title="power", title_fontsize=8.5)
-        for ax, what, unit in zip(
-            others, ("seconds", "memory"), ("processor time (s)", "peak memory (GB)"), strict=False
-        ):
-            ax.plot(report[0]["x"], report[0][what], color=figures.TONES["a"], marker="o")
-            ax.set(xscale="log", xlabel="pictures", ylabel=unit, title="A report")
-            ax.set_ylim(bottom=0)
+            ax.plot(*times, color=figures.TONES[tone], marker=figures.MARKERS[tone],
+                    label=f"{g['what']}: {g['exponent']:.2f}")  # fmt: skip
+        ax.set(xscale="log", yscale="log", xlabel="times as many", ylabel="processor time (s)", title="A probe curve")
+        ax.yaxis.set_major_formatter("{x:g}")
+        figures.log_ticks(ax, [1, 2, 4, 8])
+        ax.set_ylim(top=8 * max(max(g["seconds"]) for g in curves))  # room for the legend
+        ax.legend(fontsize=8.5, title="power", title_fontsize=8.5)
+        alt = "The time of a probe curve against how many labels, seeds, classes or features it gets."
+        return figures.html(figure, alt, "growth", "Each point is the fastest of three. A straight line means a power.")
+
+    def report(self, found: dict[str, Any]) -> str:
+        figure, axes = figures.canvas(columns=2, width=6.6, height=3.2)
+        pictures = found["x"]
+        for ax, what, unit in zip(axes, ("seconds", "memory"), ("processor time (s)", "peak memory (GB)"), strict=True):
+            last = found[what][-1]
+            ax.plot(pictures, found[what], color=figures.TONES["a"], marker="o", label="measured")
+            ax.plot(pictures[-2:], [last * pictures[-2] / pictures[-1], last], color=figures.TONES["b"], ls="--",
+                    label="in proportion")  # fmt: skip
+            ax.set(xscale="log", yscale="log", xlabel="pictures", ylabel=unit, title="A report")
+            ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            ax.yaxis.set_major_formatter("{x:g}")
+            ax.yaxis.set_minor_locator(NullLocator())
+        axes[0].legend(fontsize=8.5)
         alt = (
-            "The time of a probe curve against how many labels, seeds, classes or features it gets, on two "
-            "logarithmic axes."
+            f"Left: the processor time of a report rises from {found['seconds'][0]:.0f} to {found['seconds'][-1]:.0f} "
+            f"seconds between {pictures[0]:,} and {pictures[-1]:,} pictures. Right: its peak memory, from "
+            f"{found['memory'][0]:.1f} to {found['memory'][-1]:.1f} GB. Both are flatter than in proportion."
         )
-        if report:
-            alt += " Middle and right: processor time and peak memory of a report against pictures."
-        caption = (
-            "Each point is one measurement, the fastest of three on the left, where a straight line means a power."
-        )
-        return [self.raw(figures.html(figure, alt, "growth", caption))]
+        said = "Each point is one report. The dashed line is what growth in proportion to the pictures would look like."
+        return figures.html(figure, alt, "growth-report", said)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
