@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torchvision.transforms.functional import crop, hflip, pad
 
 from transferlib import training
 from transferlib.backbones import image_backbone
@@ -215,6 +216,17 @@ def test_flip_and_shift_moves_pixels_and_invents_none():
     untouched = torch.tensor([torch.equal(a, b) for a, b in zip(still, x, strict=True)])
     assert (mirrored ^ untouched).all()
     assert 20 < mirrored.sum() < 44
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_flip_and_shift_is_torchvisions_flip_pad_and_crop(seed):
+    x = torch.randint(256, (8, 3, 6, 9), dtype=torch.uint8)
+    g = torch.Generator().manual_seed(seed)
+    flip = torch.rand(8, generator=g) < 0.5
+    down, right = torch.randint(-2, 3, (2,), generator=g).tolist()
+    turned = torch.stack([hflip(image) if turn else image for image, turn in zip(x, flip, strict=True)])
+    moved = crop(pad(turned, [2] * 4, padding_mode="edge"), 2 + down, 2 + right, 6, 9)
+    assert torch.equal(flip_and_shift(x, torch.Generator().manual_seed(seed)), moved)
 
 
 @pytest.mark.parametrize(

@@ -176,9 +176,10 @@ def flip_and_shift(x: Tensor, generator: torch.Generator, pixels: int = 2) -> Te
 
     uint8 (N, C, H, W) → the same shape. Not for digits or letters, whose mirror image is something else.
     """
+    height, width = x.shape[2:]
     flip = torch.rand(len(x), generator=generator).to(x.device) < 0.5
-    x = torch.where(flip[:, None, None, None], x.flip(3), x)
     down, right = torch.randint(-pixels, pixels + 1, (2,), generator=generator).tolist()
-    rows = (torch.arange(x.shape[2], device=x.device) + down).clamp(0, x.shape[2] - 1)
-    columns = (torch.arange(x.shape[3], device=x.device) + right).clamp(0, x.shape[3] - 1)
-    return x[:, :, rows][:, :, :, columns]
+    rows = (torch.arange(height, device=x.device) + down).clamp(0, height - 1)
+    columns = (torch.arange(width, device=x.device) + right).clamp(0, width - 1)
+    source = torch.where(flip[:, None], width - 1 - columns, columns)  # (N, W): where each column comes from
+    return x.index_select(2, rows).gather(3, source[:, None, None].expand(x.shape))  # (N, W) → (N, C, H, W)
