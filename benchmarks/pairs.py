@@ -32,7 +32,7 @@ def seconds(times: list[float]) -> str:
 def rates(rounds: int = 12) -> dict[str, float]:
     """Floating-point operations a second, float32, threads as set: a large matrix product and a large convolution.
 
-    Both are products of dense matrices, by two libraries; one may know a processor's widest arithmetic better.
+    Both are products of dense matrices, by two libraries; on some processors one of them is much faster.
     """
     a, b = torch.randn(1024, 1024), torch.randn(1024, 1024)
     x, w = torch.randn(32, 256, 14, 14), torch.randn(256, 256, 3, 3)

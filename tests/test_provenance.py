@@ -104,6 +104,29 @@ def test_function_key_sees_what_a_decorator_does(monkeypatch: pytest.MonkeyPatch
     assert function_key(memory.cache(_helper)) != before  # type: ignore[arg-type]
 
 
+def _times(value: int) -> int:
+    return SIZE * value
+
+
+def _scaled(function: Callable[[], int]) -> Callable[[], int]:
+    @functools.wraps(function)
+    def more() -> int:
+        return _times(function())
+
+    return more
+
+
+def test_function_key_sees_what_a_decorator_uses(monkeypatch: pytest.MonkeyPatch) -> None:
+    def one() -> int:
+        return 1
+
+    before = function_key(_scaled(one)), function_key(memory.cache(_helper))  # type: ignore[arg-type]
+    assert before[0] != function_key(_scaled(_scaled(one)))  # type: ignore[arg-type]
+    monkeypatch.setitem(globals(), "SIZE", 4)  # used by the decorator itself, and by what another one decorates
+    assert function_key(_scaled(one)) != before[0]  # type: ignore[arg-type]
+    assert function_key(memory.cache(_helper)) != before[1]  # type: ignore[arg-type]
+
+
 def test_function_key_sees_closed_over_arrays() -> None:
     def make(array: np.ndarray):  # type: ignore[no-untyped-def]
         def run() -> float:

@@ -121,20 +121,18 @@ def function_key(function: FunctionType) -> str:
         if name in parts:
             return
         parts[name] = ""
-        while callable(value) and hasattr(value, "__wrapped__"):  # what a decorator does counts, too
-            home = str(getattr(value, "__globals__", {}).get("__name__", ""))
-            if home.startswith("transferlib"):
-                parts[f"{name} in {home}"] = code_key(f"import {home}")
-            elif home in ("__main__", function.__module__):
-                parts[f"{name} in {value.__code__.co_name}"] = source_key(value.__code__)
-            value = value.__wrapped__
-        module = value.__name__ if isinstance(value, ModuleType) else str(getattr(value, "__module__", ""))
+        if callable(value) and hasattr(value, "__wrapped__"):
+            visit(f"{name}, undecorated", value.__wrapped__)
+        if isinstance(value, FunctionType):  # a decorated function bears the module of what it wraps
+            module = str(value.__globals__.get("__name__", ""))
+        else:
+            module = value.__name__ if isinstance(value, ModuleType) else str(getattr(value, "__module__", ""))
         if module.startswith("transferlib"):
             parts[name] = code_key(f"import {module}")
         elif isinstance(value, ModuleType) or (callable(value) and module not in ("__main__", function.__module__)):
             parts[name] = module  # a library: the lock file pins it
         elif isinstance(value, FunctionType):
-            parts[name] = source_key(value)
+            parts[name] = source_key(value.__code__)
             bound = dict(zip(value.__code__.co_freevars, value.__closure__ or (), strict=True))
             for inner in sorted(_names(value.__code__) | set(bound)):
                 if inner in bound:

@@ -94,7 +94,7 @@ class SpeedGrowth(_Speed):
         alt = (
             f"Left: the processor time of a report rises from {found['seconds'][0]:.0f} to {found['seconds'][-1]:.0f} "
             f"seconds between {pictures[0]:,} and {pictures[-1]:,} pictures. Right: its peak memory, from "
-            f"{found['memory'][0]:.1f} to {found['memory'][-1]:.1f} GB. Both are flatter than in proportion."
+            f"{found['memory'][0]:.1f} to {found['memory'][-1]:.1f} GB. A dashed line shows growth in proportion."
         )
         said = "Each point is one report. The dashed line is what growth in proportion to the pictures would look like."
         return figures.html(figure, alt, "growth-report", said)
