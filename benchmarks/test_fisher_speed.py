@@ -7,9 +7,9 @@ from pairs import alternate, ratio, seconds
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
-from transferlib.backbones import SmallCNN
-from transferlib.fisher import fisher, wrong_batched_fisher
-from transferlib.forgetting import EWC, snapshot
+from transferlib.backbones.images import SmallCNN
+from transferlib.continual.fisher import fisher, wrong_batched_fisher
+from transferlib.continual.penalties import EWC, snapshot
 
 EXAMPLES = 256
 

@@ -11,8 +11,8 @@ import pytest
 import torch
 from PIL import Image
 
-from transferlib.probes import probe_curve
-from transferlib.weights import cache_dir
+from transferlib.backbones.weights import cache_dir
+from transferlib.tuning.probes import probe_curve
 
 BASE = {"labels": 32, "seeds": 4, "classes": 10, "width": 512}
 STEPS = {

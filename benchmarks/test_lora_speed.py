@@ -15,8 +15,8 @@ from peft import LoraConfig, get_peft_model
 from torch import Tensor, nn
 from transformers import BertConfig, BertModel
 
-from transferlib.cost import step_bytes
-from transferlib.lora import add_lora, merge_lora
+from transferlib.peft.lora import add_lora, merge_lora
+from transferlib.tuning.cost import step_bytes
 
 ROUNDS, BATCH, LENGTH = 12, 16, 24
 

@@ -9,10 +9,10 @@ import torch
 from pairs import seconds
 from sklearn.linear_model import LogisticRegressionCV, RidgeClassifierCV
 
-from transferlib.budgets import nested_subset
-from transferlib.datasets import load
-from transferlib.intervals import paired_difference
-from transferlib.probes import LAMBDAS, cached_features, probe_curve
+from transferlib.course.intervals import paired_difference
+from transferlib.datasets.budgets import nested_subset
+from transferlib.datasets.named import load
+from transferlib.tuning.probes import LAMBDAS, cached_features, probe_curve
 
 TASKS = {
     "fashion": ({"name": "fashion-mnist"}, 96, [2, 3, 5, 10, 20, 40, 70, 100]),

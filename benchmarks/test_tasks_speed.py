@@ -10,8 +10,8 @@ from sklearn.neighbors import NearestNeighbors
 from torch import nn
 from torch.func import functional_call, grad
 
+from transferlib.domains.similarity import nearest_neighbours
 from transferlib.meta import Episode, maml_loss, prototypical_loss
-from transferlib.similarity import nearest_neighbours
 
 WAYS, SHOTS, LR, STEPS = 5, 5, 0.4, 3
 

@@ -16,12 +16,12 @@ from torch.utils.flop_counter import FlopCounterMode
 from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
-from transferlib import strategies
-from transferlib.backbones import image_backbone
-from transferlib.datasets import load
-from transferlib.extraction import features
-from transferlib.folding import folded
-from transferlib.training import fit, flip_and_shift
+from transferlib.backbones.features import features
+from transferlib.backbones.folding import folded
+from transferlib.backbones.images import image_backbone
+from transferlib.datasets.named import load
+from transferlib.tuning import strategies
+from transferlib.tuning.training import fit, flip_and_shift
 
 SIZE, EXAMPLES = 48, 256
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from transferlib.provenance import facts
+from transferlib.runs.provenance import facts
 
 ROOT = Path(__file__).resolve().parents[1]
 KEPT = ROOT / "book" / "reference" / "speed.json"

@@ -16,9 +16,9 @@ from typing import Annotated, Any
 
 import typer
 
+from transferlib.course.profiles import check_device, check_profile
 from transferlib.errors import UserError, nearest
-from transferlib.profiles import check_device, check_profile
-from transferlib.provenance import code_key, digest, meaning
+from transferlib.runs.provenance import code_key, digest, meaning
 
 # jupytext and nbformat take seconds to import: only the commands that need them do.
 CELL = re.compile(r"^```\{code-cell\}[^\n]*\n((?::[^\n]*\n)*)(.*?)^```$", re.DOTALL | re.MULTILINE)

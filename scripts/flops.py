@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 from trust import ROOT, finish, make, place
 
-from transferlib.provenance import facts
+from transferlib.runs.provenance import facts
 
 KEPT = ROOT / "book" / "reference" / "flops.json"
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help=__doc__)

@@ -15,7 +15,7 @@ import typer
 
 from book import broken_claims
 from transferlib.errors import UserError
-from transferlib.provenance import processor
+from transferlib.runs.provenance import processor
 
 ROOT = Path(__file__).resolve().parents[1]
 REFERENCE = ROOT / "book" / "reference"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from transferlib import weights
+from transferlib.backbones import weights
 from transferlib.errors import UserError
 
 

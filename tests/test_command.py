@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from transferlib import __main__ as command
-from transferlib import strategies
-from transferlib.saved import save_model
+from transferlib.own_data.saved import save_model
+from transferlib.tuning import strategies
 
 
 def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *words: str) -> tuple[int, str, str]:

@@ -12,14 +12,14 @@ import torch
 from PIL import Image
 from torch import nn
 
-from transferlib import weights
-from transferlib.adapters import add_adapters, load_trainable, save_trainable
-from transferlib.collection import collect
-from transferlib.datasets.folder import read
-from transferlib.deltas import load_lora, save_lora
+from transferlib.backbones import weights
+from transferlib.datasets.collection import collect
+from transferlib.datasets.pictures import read
 from transferlib.errors import UserError
-from transferlib.lora import add_lora
-from transferlib.saved import ABOUT, WEIGHTS, load_model, probe_classifier, save_model
+from transferlib.own_data.saved import ABOUT, WEIGHTS, load_model, probe_classifier, save_model
+from transferlib.peft.adapters import add_adapters, load_trainable, save_trainable
+from transferlib.peft.files import load_lora, save_lora
+from transferlib.peft.lora import add_lora
 
 FORMATS = ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "ICO", "TGA", "JPEG2000"]
 EACH = 250
@@ -138,8 +138,8 @@ def test_a_damaged_adapter_file_is_loaded_whole_or_not_at_all(kind: str, tmp_pat
 
 @pytest.mark.parametrize("damaged", [ABOUT, WEIGHTS])
 def test_a_damaged_saved_model_is_loaded_or_a_sentence(damaged: str, tmp_path: Path) -> None:
-    from transferlib.probes import fit_probe
-    from transferlib.saved import build
+    from transferlib.own_data.saved import build
+    from transferlib.tuning.probes import fit_probe
 
     g, rng = torch.Generator().manual_seed(0), np.random.default_rng(4)
     net = build("small-cnn", 28, pretrained=False)

@@ -11,15 +11,15 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from transferlib.adapters import add_adapters
-from transferlib.budgets import at_most, evened, nested_subset
-from transferlib.chapter import Run
+from transferlib.backbones.cut import split
+from transferlib.backbones.modules import count_parameters
+from transferlib.course.chapter import Run
+from transferlib.course.intervals import label_equivalent, mean_interval, paired_difference
+from transferlib.datasets.budgets import at_most, evened, nested_subset
 from transferlib.errors import UserError
-from transferlib.intervals import label_equivalent, mean_interval, paired_difference
-from transferlib.lora import add_lora, merge_lora, unmerge_lora
-from transferlib.patterns import count_parameters
-from transferlib.probes import LAMBDAS, fit_probe, probe_curve, ridge_path
-from transferlib.split import split
+from transferlib.peft.adapters import add_adapters
+from transferlib.peft.lora import add_lora, merge_lora, unmerge_lora
+from transferlib.tuning.probes import LAMBDAS, fit_probe, probe_curve, ridge_path
 
 slow = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 labels = st.lists(st.integers(0, 4), min_size=2, max_size=60).map(torch.tensor)
@@ -283,7 +283,7 @@ def test_metrics_survive_the_file_and_are_strict_json(
 @given(train_last=st.integers(-2, 12), seed=st.integers(0, 9))
 @settings(deadline=None, max_examples=15)
 def test_a_backbone_cut_anywhere_computes_the_same(train_last: int, seed: int) -> None:
-    from transferlib.backbones import image_backbone
+    from transferlib.backbones.images import image_backbone
 
     torch.manual_seed(seed)
     backbone = image_backbone("small-cnn", pretrained=False, size=28).eval()

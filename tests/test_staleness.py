@@ -42,14 +42,14 @@ def edit(path: Path, old: str, new: str) -> None:
 
 def test_words_and_comments_execute_nothing(copy: Path) -> None:
     edit(copy / "notebooks" / "13_meta.md", "## Watch out", "More words.\n\n## Watch out")
-    edit(copy / "transferlib" / "training.py", "# dropout", "# another comment")
+    edit(copy / "transferlib" / "tuning" / "training.py", "# dropout", "# another comment")
     assert stale(copy) == []
 
 
 def test_a_technique_executes_the_chapters_that_use_it(copy: Path) -> None:
     edit(copy / "transferlib" / "meta.py", "def prototypes(", "EXTRA = 1\n\n\ndef prototypes(")
     assert stale(copy) == ["13"]
-    edit(copy / "transferlib" / "calibration.py", "bins: int = 10", "bins: int = 12")
+    edit(copy / "transferlib" / "own_data" / "calibration.py", "bins: int = 10", "bins: int = 12")
     assert stale(copy) == ["13", "15"]
 
 

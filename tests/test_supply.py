@@ -69,7 +69,7 @@ def test_nothing_unpickles_a_file() -> None:
 
 
 def test_every_work_that_is_carried_or_fetched_names_its_source_and_an_open_licence() -> None:
-    from transferlib.weights import MANIFEST
+    from transferlib.backbones.weights import MANIFEST
 
     notice = (ROOT / "NOTICE").read_text(encoding="utf-8")
     entries = [part.strip() for part in notice.split("\n\n") if "Source:" in part]

@@ -14,14 +14,15 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_
 @app.command("list")
 def list_() -> None:
     """Backbones, data sets and packaged weights, each with its state."""
-    from transferlib import datasets, weights
+    from transferlib.backbones import weights
+    from transferlib.datasets.named import EMBEDDED
 
     print("Weights (fetched on first use, checked by SHA-256)")
     for line in weights.status():
         print(f"  {line.name:22} {line.kind:9} {line.bytes / 1e6:6.0f} MB  {line.licence:14} {line.state}")
     print("\nBackbones\n  image and text weights above, small-cnn (from scratch only), any timm name (from its hub)")
     print("\nData sets")
-    for name in datasets.EMBEDDED:
+    for name in EMBEDDED:
         print(f"  {name:22} embedded")
     print("  torchvision:NAME       any torchvision data set\n  folder:PATH            a sub-folder of images a class")
 
@@ -32,7 +33,7 @@ def predict(
     items: Annotated[list[str], typer.Argument(help="Image files; texts, for a model of texts.")],
 ) -> None:
     """Class and probability of each image or text; exit status 1 when one could not be read."""
-    from transferlib.saved import load_model
+    from transferlib.own_data.saved import load_model
 
     table = load_model(model).predict(items)
     for _, row in table.iterrows():
@@ -54,7 +55,7 @@ def report(
     executor: Annotated[str, typer.Option(help="local, or ray for a cluster.")] = "local",
 ) -> None:
     """From labelled data to a decision: report.html, metrics.json and a model to keep."""
-    from transferlib.report import report as write
+    from transferlib.own_data.report import report as write
 
     print(f"The report: {write(data, out, profile=profile, seed=seed, device=device, executor=executor)}")
 

@@ -29,7 +29,8 @@ def imagenet_names() -> list[str]:
 def name_vectors(text: nn.Module, names: Sequence[str], templates: Sequence[str] = ("{}",)) -> Tensor:
     """One unit vector a name (C, D): the mean over templates of the sentence vectors.
 
-    ``text`` has ``encode(list of str)`` and maps ids to sentence vectors, as ``transferlib.language.text_backbone``.
+    ``text`` has ``encode(list of str)`` and maps ids to sentence vectors, as
+    :func:`transferlib.backbones.texts.text_backbone` does.
 
     Raises:
         UserError: no names, no templates, or a template without ``{}``.

@@ -10,7 +10,7 @@ from hs_pages import _Page, scrolling
 from matplotlib.ticker import LogLocator, NullLocator
 from sphinx.application import Sphinx
 
-from transferlib import figures
+from transferlib.course import figures
 
 FILE = Path("reference") / "speed.json"
 

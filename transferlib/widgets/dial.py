@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from transferlib.course.intervals import mean_interval
 from transferlib.errors import UserError
-from transferlib.intervals import mean_interval
 
 HERE = Path(__file__).parent
 

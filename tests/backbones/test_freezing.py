@@ -1,0 +1,121 @@
+"""Frozen means frozen: every way in which a frozen network drifts elsewhere is tried here."""
+
+import copy
+import io
+import pickle
+
+import pytest
+import torch
+from torch import nn
+
+from transferlib.backbones.freezing import freeze, hold_statistics, is_frozen, modes_kept, unfreeze
+
+
+def net() -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Dropout(0.5), nn.Linear(144, 2)
+    )
+
+
+X = torch.randn(6, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+
+
+def train(model: nn.Module, extra: nn.Module, steps: int = 20) -> None:
+    optimiser = torch.optim.AdamW([*model.parameters(), *extra.parameters()], lr=0.1, weight_decay=0.1)
+    for _ in range(steps):
+        model.train()
+        extra.train()
+        optimiser.zero_grad()
+        extra(model(X)).square().mean().backward()
+        optimiser.step()
+
+
+def test_parameters_and_buffers_are_bit_identical_after_training():
+    model, extra = freeze(net()), nn.Linear(2, 2)
+    before, start = copy.deepcopy(model.state_dict()), extra.weight.clone()
+    train(model, extra)
+    assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
+    assert not torch.equal(extra.weight, start)
+    assert is_frozen(model)
+
+
+def test_without_freeze_the_buffers_do_drift():
+    """The trap: requires_grad_(False) alone leaves BatchNorm averaging."""
+    model = net().requires_grad_(False)
+    before = copy.deepcopy(model.state_dict())
+    train(model, nn.Linear(2, 2))
+    drifted = [k for k, v in model.state_dict().items() if not torch.equal(v, before[k])]
+    assert drifted == ["1.running_mean", "1.running_var", "1.num_batches_tracked"]
+    assert not is_frozen(model)
+
+
+def test_dropout_is_off_although_train_is_called_on_any_level():
+    model = freeze(net())
+    whole = nn.Sequential(model, nn.Linear(2, 2)).train()
+    model[4].train()
+    assert torch.equal(model(X), model(X))
+    assert whole[1].training
+    assert not any(m.training for m in model.modules())
+
+
+def test_it_survives_deepcopy_pickle_and_a_saved_state():
+    model = freeze(net())
+    for twin in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):  # noqa: S301 - made one line above
+        twin.train()
+        assert is_frozen(twin)
+        assert not any(m.training for m in twin.modules())
+        assert torch.equal(twin(X), model(X))
+    file = io.BytesIO()
+    torch.save(model.state_dict(), file)
+    file.seek(0)
+    assert net().load_state_dict(torch.load(file, weights_only=True)).missing_keys == []
+
+
+def test_classes_stay_recognisable_and_freezing_twice_is_once():
+    model = freeze(freeze(net()))
+    assert isinstance(model, nn.Sequential)
+    assert isinstance(model[1], nn.BatchNorm2d)
+    assert type(model[1]).__name__ == "FrozenBatchNorm2d"
+
+
+def test_unfreeze_gives_everything_back():
+    model = unfreeze(freeze(net())).train()
+    assert [type(m) for m in model.modules()] == [type(m) for m in net().modules()]
+    assert all(m.training for m in model.modules())
+    assert all(p.requires_grad for p in model.parameters())
+
+
+def test_an_adapter_put_into_a_frozen_network_still_trains():
+    model = freeze(net())
+    model.add_module("adapter", nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.9)))
+    model.train()
+    assert model.adapter[1].training
+    assert not model[4].training
+    assert not is_frozen(model)
+
+
+def test_held_statistics_stay_while_the_weights_move():
+    model = hold_statistics(net())
+    before = copy.deepcopy(model.state_dict())
+    train(model, nn.Linear(2, 2))
+    same = {k for k, v in model.state_dict().items() if torch.equal(v, before[k])}
+    assert same == {"1.running_mean", "1.running_var", "1.num_batches_tracked"}
+    assert model[4].training
+
+
+def test_every_module_gets_its_own_mode_back_also_after_an_error():
+    model = nn.Sequential(nn.Dropout(), nn.BatchNorm1d(3), nn.Linear(3, 2))
+    model[1].eval()
+
+    def failing() -> None:
+        with modes_kept(model):
+            model.eval()
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        failing()
+    assert [part.training for part in model.modules()] == [True, True, False, True]
+    with modes_kept(model[0], model[2]):
+        model.eval()
+    assert [part.training for part in model.modules()] == [False, True, False, True]

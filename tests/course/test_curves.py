@@ -1,0 +1,43 @@
+import pandas as pd
+import pytest
+
+from transferlib.course import curves
+from transferlib.errors import UserError
+from transferlib.widgets.label_budget import check_state
+
+
+@pytest.fixture
+def frame() -> pd.DataFrame:
+    """The probe is 0.2 ahead at every n and seed; the small network improves by 0.1 from budget to budget."""
+    rows = []
+    for seed in range(4):
+        for step, n in enumerate((1, 10, 100)):
+            luck = 0.01 * seed
+            rows.append({"strategy": "scratch_small", "n": n, "seed": seed, "accuracy": 0.3 + 0.1 * step + luck})
+            rows.append({"strategy": "probe", "n": n, "seed": seed, "accuracy": 0.5 + 0.1 * step + luck})
+    return pd.DataFrame(rows)
+
+
+def test_the_gap_is_paired_so_common_luck_cancels(frame: pd.DataFrame) -> None:
+    gap = curves.gap(frame, "probe", "scratch_small", 10)
+    assert gap.mean == pytest.approx(0.2) and gap.high - gap.low == pytest.approx(0, abs=1e-9)
+    assert curves.at(frame, "probe", 10).high > curves.at(frame, "probe", 10).low + 0.01
+
+
+def test_a_pair_uses_only_the_seeds_both_have(frame: pd.DataFrame) -> None:
+    partial = frame[~((frame["strategy"] == "scratch_small") & (frame["seed"] > 1))]
+    assert curves.gap(partial, "probe", "scratch_small", 1).seeds == 2
+
+
+def test_the_explorer_can_draw_the_state_and_the_equivalent_is_right(frame: pd.DataFrame) -> None:
+    about = {"toy": {"label": "Toy", "unit": "test accuracy", "chance": 0.1, "classes": 10}}
+    state = curves.explorer_state({"toy": frame}, {"probe": "Probe", "scratch_small": "Small"}, about)
+    check_state(state)
+    worth = state["datasets"][0]["equivalents"][0]
+    # The probe at 1 label stands where the small network stands two budgets later.
+    assert worth["k"][0] == pytest.approx(100) and worth["beyond"] == [False, True, True]
+
+
+def test_an_unknown_strategy_suggests_the_nearest(frame: pd.DataFrame) -> None:
+    with pytest.raises(UserError, match="did you mean 'probe'"):
+        curves.table(frame, "probes")

@@ -1,0 +1,100 @@
+"""The diagonal Fisher information: how much each weight matters to what a classifier says.
+
+F_i = 1/N Σ_n E_y [(∂ log p(y | x_n) / ∂θ_i)²]. The square is taken *per example*, before any mean: the square of a
+mini-batch's mean gradient is another quantity, which shrinks as the batch grows (``wrong_batched_fisher``).
+"""
+
+from collections.abc import Iterator, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from transferlib.backbones.freezing import modes_kept
+from transferlib.continual.per_example import per_sample_sum, trainable
+from transferlib.errors import UserError, nearest
+
+Data = Tensor | tuple[Tensor, Tensor]
+
+
+def fisher(
+    model: nn.Module,
+    data: Data,
+    labels: str = "exact",
+    *,
+    samples: int = 1,
+    seed: int = 0,
+    columns: Sequence[int] | None = None,
+    batch_size: int = 128,
+) -> dict[str, Tensor]:
+    """The diagonal Fisher of a classifier in eval mode, a mean over the N examples of per-example squares.
+
+    F_i = 1/N Σ_n Σ_y q(y | x_n) · (∂ log p(y | x_n) / ∂θ_i)², where q depends on ``labels``:
+    ``"exact"`` takes q = p, the model's own probabilities, over all C classes (C backward passes);
+    ``"sample"`` draws ``samples`` labels from p with ``seed``; ``"empirical"`` takes the true label only.
+
+    Arguments: ``data`` x (N, …) or (x, y) with y (N,); only "empirical" reads y. ``columns``: the logits that
+    belong to the task, where the model has several heads; y then counts positions in ``columns``.
+    Returns {name: tensor shaped as the parameter}.
+
+    Raises:
+        UserError: unknown ``labels``; no data; no trainable parameter; no y; a y outside the model's classes.
+
+    Kirkpatrick et al. 2017, PNAS 114; Kunstner et al. 2019, arXiv:1905.12558 on the empirical one.
+    """
+    x, y = data if isinstance(data, tuple) else (data, None)
+    if labels not in ("exact", "sample", "empirical"):
+        raise UserError(f"Unknown labels={labels!r}: {nearest(labels, ['exact', 'sample', 'empirical'])}")
+    if labels == "empirical" and y is None:
+        raise UserError("labels='empirical' needs the true labels: pass data=(x, y) or use labels='exact'.")
+    if samples < 1:
+        raise UserError(f"samples = {samples} draws no label: use samples ≥ 1.")
+    generator = torch.Generator().manual_seed(seed)
+
+    def losses(logits: Tensor, start: int) -> Iterator[Tensor]:
+        logp = F.log_softmax(logits if columns is None else logits[:, list(columns)], dim=1)  # (B, C)
+        p = logp.detach().exp()
+        if labels == "exact":
+            for c in range(logp.shape[1]):
+                yield p[:, c].sqrt() * logp[:, c]  # squaring the gradient turns √p into the weight p
+        elif labels == "sample":
+            drawn = torch.multinomial(p.cpu(), samples, replacement=True, generator=generator).to(p.device)
+            for s in range(samples):
+                yield logp.gather(1, drawn[:, s : s + 1]).squeeze(1) / samples**0.5  # (B, 1) → (B,)
+        else:
+            yield -F.nll_loss(logp, known(y, logp, start), reduction="none")
+
+    def known(y: Tensor | None, logp: Tensor, start: int) -> Tensor:
+        assert y is not None
+        part = y[start : start + len(logp)]
+        if int(part.min()) < 0 or int(part.max()) >= logp.shape[1]:
+            raise UserError(
+                f"The labels run from {int(part.min())} to {int(part.max())}, but the model knows {logp.shape[1]} "
+                "classes: give it an output for every class before measuring the Fisher."
+            )
+        return part
+
+    total = per_sample_sum(model, x, losses, torch.square, batch_size)
+    return {name: value / len(x) for name, value in total.items()}
+
+
+def wrong_batched_fisher(
+    model: nn.Module, data: tuple[Tensor, Tensor], batch_size: int, columns: Sequence[int] | None = None
+) -> dict[str, Tensor]:
+    """For teaching only: the square of each mini-batch's *mean* gradient, as several libraries compute it.
+
+    With N examples near an optimum it is smaller than the empirical Fisher by about ``batch_size``, so
+    that a λ tuned with it depends on the batch size. ``columns`` as in ``fisher``.
+    """
+    x, y = data
+    params = trainable(model)
+    total = {name: torch.zeros_like(p) for name, p in params.items()}
+    parts = list(zip(x.split(batch_size), y.split(batch_size), strict=True))
+    with modes_kept(model):
+        model.eval()
+        for xb, yb in parts:
+            logits = model(xb) if columns is None else model(xb)[:, list(columns)]  # (B, C)
+            grads = torch.autograd.grad(F.cross_entropy(logits, yb), list(params.values()))
+            for name, g in zip(params, grads, strict=True):
+                total[name] += g.square() / len(parts)
+    return total

@@ -1,0 +1,1 @@
+"""What the chapters are made with: runs that record values and claims, intervals, figures, exercises."""

@@ -1,0 +1,168 @@
+"""What a chapter says about itself: measured values, checked claims, figures, and where they came from."""
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from matplotlib.figure import Figure
+
+from transferlib.course import claims as claiming
+from transferlib.course import figures, profiles
+from transferlib.course.intervals import Interval
+from transferlib.errors import UserError
+from transferlib.runs import provenance
+
+T = TypeVar("T")
+
+
+@dataclass
+class Run:
+    """One execution of one chapter: its settings, and what it has measured so far."""
+
+    chapter: str
+    profile: str
+    seed: int
+    device: str
+    data_root: str = ""
+    metrics: dict[str, Any] = field(default_factory=dict)
+    claims: list[claiming.Claim] = field(default_factory=list)
+    started: float = field(default_factory=time.time)
+
+    @property
+    def folder(self) -> Path:
+        """Where this run writes: figures, metrics, provenance, and what a chapter keeps."""
+        return _build()
+
+    def pick(self, *, smoke: T, cpu: T, gpu: T | None = None) -> T:
+        """The value of a setting in this run's profile."""
+        return profiles.pick(self.profile, smoke=smoke, cpu=cpu, gpu=gpu)
+
+    def value(
+        self, name: str, value: Interval | float | int | str, unit: str = "", scale: float = 1, digits: int = 1
+    ) -> None:
+        """Record a measured value and make it readable in the prose as ``{glue:text}`name```.
+
+        An interval also gives ``name_interval``: the two ends. ``scale`` multiplies (100 for percent).
+        Raises ``UserError`` when the name is taken: a second value would silently replace the first.
+        """
+        if name in self.metrics:
+            raise UserError(f"Chapter {self.chapter}: the value {name!r} is recorded twice; give it another name.")
+        unit = f"\u00a0{unit}" if unit else ""
+        if isinstance(value, Interval):
+            value = value.scaled(scale)
+            self.metrics[name] = dict(value._asdict())
+            low, high = claiming.number(value.low, digits), claiming.number(value.high, digits)
+            _glue(name, f"{claiming.number(value.mean, digits)}{unit}")
+            _glue(f"{name}_interval", f"{low} to {high}{unit}")
+        elif isinstance(value, str):
+            self.metrics[name] = value
+            _glue(name, value)
+        else:
+            self.metrics[name] = value * scale
+            digits = 0 if isinstance(value, int) else digits
+            _glue(name, f"{claiming.number(value * scale, digits)}{unit}")
+
+    def claim(
+        self, id: str, statement: str, value: Interval, holds: Callable[[Interval], bool], *,
+        unit: str = "", where: str = "", digits: int = 1,
+    ) -> Any:  # fmt: skip
+        """Check a statement (see :func:`claims.check_claim`) and return its box; smoke runs do not judge."""
+        from IPython.display import HTML
+
+        if any(known.id == id for known in self.claims):
+            raise UserError(f"Chapter {self.chapter}: the claim {id!r} is made twice; give it another id.")
+        checked = self.profile != "smoke"
+        made = claiming.check_claim(id, statement, value, holds, unit=unit, where=where, checked=checked, digits=digits)
+        self.claims.append(made)
+        return HTML(claiming.html(made))
+
+    def figure(self, figure: Figure, name: str, alt: str, caption: str = "") -> Any:
+        """Show a figure, and keep it as ``figures/NN-name.svg`` beside the metrics."""
+        _write(_build() / "figures" / f"{self.chapter}-{name}.svg", figures.standalone(figure, alt))
+        return figures.show(figure, alt, name=name, caption=caption)
+
+    def save(self, widget: dict[str, Any] | None = None) -> str:
+        """Write the metrics, which the same seed repeats byte for byte, and the provenance, which it does not."""
+        if widget is not None:
+            self.metrics["widget"] = widget
+        head = {"chapter": self.chapter, "profile": self.profile, "seed": self.seed, "device": self.device}
+        body = {**head, "claims": [claim.as_dict() for claim in self.claims], "metrics": self.metrics}
+        _write(_build() / "metrics" / f"{self.chapter}.json", json.dumps(_plain(body), indent=1, sort_keys=True) + "\n")
+        wall = round(time.time() - self.started, 1)
+        facts = {**head, "wall_seconds": wall, "finished": int(time.time()), **provenance.facts()}
+        _write(_build() / "provenance" / f"{self.chapter}.json", json.dumps(facts, indent=1, sort_keys=True) + "\n")
+        broken = [claim.id for claim in self.claims if claim.holds is False]
+        verdict = (
+            f"{len(broken)} of {len(self.claims)} claims do not hold: {broken}"
+            if broken
+            else f"{len(self.claims)} claims"
+        )
+        return (
+            f"Chapter {self.chapter}, profile {self.profile}, seed {self.seed}: {len(self.metrics)} values, {verdict}."
+        )
+
+
+def begin(chapter: str, profile: str, seed: int, device: str, data_root: str = "") -> Run:
+    """Check the parameters, seed every generator, and start recording.
+
+    Raises ``UserError`` for an unknown profile or device, and for a seed that is not a whole number.
+    """
+    import random
+
+    import numpy as np
+    import torch
+
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise UserError(f"SEED={seed!r} is not a seed: use a whole number from 0.")
+    run = Run(chapter, profiles.check_profile(profile), seed, profiles.check_device(device), data_root)
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+    torch.set_num_threads(1)  # one thread: sums keep their order, so the same seed gives the same bytes
+    return run
+
+
+def _build() -> Path:
+    # make sets the folder; a chapter run by hand must not overwrite what the book was built from.
+    return Path(os.environ.get("TRANSFERLIB_BUILD") or Path(__file__).parents[2] / "build" / "by-hand")
+
+
+def _write(path: Path, text: str) -> None:
+    """Write beside the target, then rename: a killed run leaves the old file or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside.write_text(text, encoding="utf-8")
+    beside.replace(path)
+
+
+def _glue(name: str, text: str) -> None:
+    try:
+        from myst_nb import glue
+    except ImportError:  # the package works without the book
+        return
+    glue(name, _Text(text), display=False)
+
+
+class _Text(str):
+    """Text whose representation is itself, so that the book prints no quotes."""
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def _plain(value: Any) -> Any:
+    """JSON has no infinity and no NaN: they become None, numbers keep 12 digits."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if hasattr(value, "tolist"):
+        return _plain(value.tolist())
+    if isinstance(value, float):
+        return float(f"{value:.12g}") if math.isfinite(value) else None
+    return value

@@ -1,0 +1,108 @@
+"""Label-budget curves: from one accuracy per (strategy, n, seed) to bands, paired gaps and label equivalents."""
+
+from collections.abc import Mapping, Sequence
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from transferlib.course.intervals import Interval, label_equivalent, mean_interval, paired_difference
+from transferlib.errors import UserError, nearest
+
+
+def table(frame: pd.DataFrame, strategy: str) -> pd.DataFrame:
+    """Accuracy of one strategy: a row per seed, a column per n.
+
+    ``frame`` has the columns ``strategy``, ``n`` (labels per class), ``seed``, ``accuracy`` (0..1).
+    Raises ``UserError`` for an unknown strategy.
+    """
+    rows = frame[frame["strategy"] == strategy]
+    if rows.empty:
+        raise UserError(f"Strategy {strategy!r} was not run: {nearest(strategy, set(frame['strategy']))}")
+    return rows.pivot(index="seed", columns="n", values="accuracy")
+
+
+def at(frame: pd.DataFrame, strategy: str, n: int) -> Interval:
+    """Mean accuracy of a strategy at ``n`` labels per class, with its interval over seeds."""
+    return mean_interval(table(frame, strategy)[n].dropna())
+
+
+def gap(frame: pd.DataFrame, a: str, b: str, n: int) -> Interval:
+    """Accuracy of ``a`` minus accuracy of ``b`` at ``n``, paired over the seeds both were run with."""
+    pair = pd.concat([table(frame, a)[n], table(frame, b)[n]], axis=1).dropna()
+    return paired_difference(pair.iloc[:, 0], pair.iloc[:, 1])
+
+
+def shared(frame: pd.DataFrame, a: str, b: str) -> list[int]:
+    """The budgets at which both strategies were run, ascending."""
+    return sorted(set(table(frame, a).columns) & set(table(frame, b).columns))
+
+
+def _series(spans: Mapping[int, Interval], scale: float = 1) -> dict[str, Any]:
+    # One seed has no interval: its ends are drawn at the mean, and the number of seeds is told.
+    ends = [(s.low, s.high) if np.isfinite(s.low) else (s.mean, s.mean) for s in spans.values()]
+    return {
+        "n": [int(n) for n in spans],
+        "mean": [scale * s.mean for s in spans.values()],
+        "lo": [scale * low for low, _ in ends],
+        "hi": [scale * high for _, high in ends],
+    }
+
+
+def _equivalent(frame: pd.DataFrame, strategy: str, against: str) -> dict[str, Any]:
+    curve = table(frame, against).dropna(axis=1)
+    budgets: list[int] = [int(n) for n in curve.columns]
+    values: NDArray[np.float64] = curve.to_numpy(dtype=float)
+    result: dict[str, Any] = {
+        "strategy": strategy,
+        "against": against,
+        "n": [],
+        "k": [],
+        "lo": [],
+        "hi": [],
+        "beyond": [],
+    }
+    for n in table(frame, strategy).columns:
+        reached = table(frame, strategy)[n].dropna().to_numpy(dtype=float)
+        k, low, high = label_equivalent(reached, budgets, values)
+        beyond = not np.isfinite(k)
+        result["n"].append(int(n))
+        result["k"].append(float(budgets[-1]) if beyond else k)
+        result["lo"].append(low if np.isfinite(low) else None)
+        result["hi"].append(high if np.isfinite(high) else None)
+        result["beyond"].append(beyond)
+    return result
+
+
+def explorer_state(
+    frames: Mapping[str, pd.DataFrame],
+    labels: Mapping[str, str],
+    about: Mapping[str, Mapping[str, Any]],
+    transfer: Sequence[str] = ("probe", "fine_tune"),
+    scratch: Sequence[str] = ("scratch_small", "scratch"),
+    start_n: int = 20,
+) -> dict[str, Any]:
+    """The state of the label-budget explorer.
+
+    ``frames`` data set → runs; ``labels`` strategy → its name on the page; ``about`` data set → ``label``,
+    ``unit``, ``chance``, ``classes``. Gaps and equivalents are made for each pair of ``transfer`` × ``scratch``.
+    """
+    datasets = []
+    for key, frame in frames.items():
+        known = [s for s in labels if s in set(frame["strategy"])]
+        pairs = [(a, b) for a, b in product(transfer, scratch) if a in known and b in known]
+        strategies = [
+            {
+                "id": s,
+                "label": labels[s],
+                "seeds": len(table(frame, s)),
+                **_series({n: at(frame, s, n) for n in table(frame, s)}),
+            }
+            for s in known
+        ]
+        gaps = [{"a": a, "b": b, **_series({n: gap(frame, a, b, n) for n in shared(frame, a, b)})} for a, b in pairs]
+        equivalents = [_equivalent(frame, a, b) for a, b in pairs]
+        datasets.append({"id": key, **about[key], "strategies": strategies, "gaps": gaps, "equivalents": equivalents})
+    return {"title": "What is a head start worth?", "start_n": start_n, "datasets": datasets}

@@ -1,0 +1,1 @@
+"""Your own data: found, read, checked, compared, decided on, saved."""

@@ -1,0 +1,128 @@
+"""Before anything is trained on your own data: what is in it that would fool you."""
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+from torch import Tensor
+
+from transferlib.datasets.collection import FEWEST, Collection, renumbered, said
+from transferlib.domains.similarity import nearest_neighbours
+from transferlib.errors import UserError
+from transferlib.own_data.scan import Scan
+
+TINY, GIANT = 24, 6000  # pixels: below the shorter side, above the longer side
+MANY = 5000  # examples without a near-duplicate or group from which splits are drawn the fast way
+ALIKE = 0.9  # cosine similarity of centred features from which two examples are shown as near-duplicates
+
+
+class Check(NamedTuple):
+    """``counts`` a row per class; ``alike`` near-duplicate pairs (rows ``a``, ``b``, ``similarity``, ``same_label``);
+    ``scan`` without repeated content; ``together`` (M,) numbers of what must stay on one side of a split."""
+
+    scan: Scan
+    counts: pd.DataFrame
+    alike: pd.DataFrame
+    together: NDArray[np.int64]
+
+
+def check(scan: Scan, threshold: float = ALIKE, progress: bool = False) -> Check:
+    """Count, compare everything with everything, and drop repeated content; ``scan.found.notes`` says what.
+
+    Of one content with one label the first is kept; of one content with two labels, none. Near-duplicates stay, and
+    get a common number in ``together``, as do the examples of a given group. Classes left too small go.
+
+    Raises ``UserError`` when fewer than two classes are left.
+    """
+    frame = pd.DataFrame({"key": scan.keys, "y": scan.found.y, "item": scan.found.items})
+    torn = frame.groupby("key")["y"].transform("nunique") > 1
+    again = frame.duplicated("key") & ~torn
+    notes = []
+    if torn.any():
+        notes.append(said(int(torn.sum()), "files have the same content and different labels", _names(frame[torn])))
+    if again.any():
+        notes.append(said(int(again.sum()), "files repeat the content of another", _names(frame[again])))
+    counts = np.bincount(frame["y"][~(torn | again)], minlength=len(scan.found.classes))
+    if few := [name for name, count in zip(scan.found.classes, counts, strict=True) if count < FEWEST]:
+        notes.append(said(len(few), f"classes are left with fewer than {FEWEST} examples and are left out", few))
+    kept = np.flatnonzero(~(torn | again) & (counts[frame["y"]] >= FEWEST)).tolist()
+    if (counts >= FEWEST).sum() < 2:
+        raise UserError(
+            f"{str(scan.found.root)!r} is left with fewer than two classes: {' '.join([*scan.found.notes, *notes])}"
+        )
+    found = renumbered(scan.found.keep(kept, *notes))
+    found = _sizes(found, [scan.sizes[i] for i in kept])
+    left = Scan(found, [scan.keys[i] for i in kept], scan.features[kept], [scan.sizes[i] for i in kept], scan.computed)
+    alike = _alike(left.features, found.y, threshold, progress)
+    table = pd.DataFrame({"class": found.classes, "examples": counts[counts >= FEWEST]})
+    return Check(left, table, alike, _together(found, alike))
+
+
+def _names(frame: pd.DataFrame) -> list[str]:
+    return [str(item)[:80] for item in frame["item"]]
+
+
+def _sizes(found: Collection, sizes: list[tuple[int, int]]) -> Collection:
+    if found.kind == "texts":
+        return found
+    tiny = [item for item, wh in zip(found.items, sizes, strict=True) if min(wh) < TINY]
+    giant = [item for item, wh in zip(found.items, sizes, strict=True) if max(wh) > GIANT]
+    odd = ((tiny, f"images are narrower than {TINY} pixels"), (giant, f"images are longer than {GIANT} pixels"))
+    notes = [said(len(which), f"{what}, and kept", which) for which, what in odd if which]
+    return found.keep(range(len(found.items)), *notes)
+
+
+def _alike(features: Tensor, y: list[int], threshold: float, progress: bool) -> pd.DataFrame:
+    similarity, index = nearest_neighbours(features, features, exclude_self=True, progress=progress)
+    rows = torch.nonzero(similarity >= threshold).flatten().tolist()
+    pairs = {tuple(sorted((i, int(index[i])))): float(similarity[i]) for i in rows}
+    table = pd.DataFrame([(a, b, s, y[a] == y[b]) for (a, b), s in pairs.items()],
+                         columns=["a", "b", "similarity", "same_label"])  # fmt: skip
+    return table.sort_values("similarity", ascending=False, ignore_index=True)
+
+
+def _together(found: Collection, alike: pd.DataFrame) -> NDArray[np.int64]:
+    count, ends = len(found.items), [alike["a"].to_numpy(dtype=int), alike["b"].to_numpy(dtype=int)]
+    if found.groups:
+        first = {group: i for i, group in reversed(list(enumerate(found.groups)))}
+        links = [np.arange(count), np.array([first[g] for g in found.groups])]
+        ends = [np.concatenate(pair) for pair in zip(ends, links, strict=True)]
+    graph = coo_array((np.ones(len(ends[0])), tuple(ends)), shape=(count, count))
+    return np.asarray(connected_components(graph, directed=False)[1], dtype=np.int64)
+
+
+def _fold(y: NDArray[np.int64], together: NDArray[np.int64], folds: int, seed: int) -> NDArray[np.int64]:
+    """Rows of one of ``folds`` parts with the classes' shares, clusters whole."""
+    alone = np.bincount(together)[together] == 1
+    if alone.sum() < MANY:
+        grouped = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+        return np.asarray(next(grouped.split(y, y, together))[1])
+    # Clusters are dealt one by one, which takes minutes for 100,000: those of one example need no care.
+    rows = np.flatnonzero(alone)
+    parts = [rows[next(StratifiedKFold(folds, shuffle=True, random_state=seed).split(rows, y[rows]))[1]]]
+    if len(rest := np.flatnonzero(~alone)):
+        parts.append(rest[_fold(y[rest], np.unique(together[rest], return_inverse=True)[1], folds, seed)])
+    return np.concatenate(parts)
+
+
+def split(found: Collection, together: NDArray[np.int64], seed: int, share: float = 0.3) -> tuple[Tensor, Tensor]:
+    """Rows to learn from and rows to test on: the given split, or a stratified one that keeps groups whole.
+
+    Raises ``UserError`` when a class has nothing on one side.
+    """
+    y = np.asarray(found.y)
+    if found.splits:
+        test = np.array([part == "test" for part in found.splits])
+    else:
+        test = np.zeros(len(y), dtype=bool)
+        test[_fold(y, together, max(2, round(1 / share)), seed)] = True
+    for c, name in enumerate(found.classes):
+        for part, rows in (("learn from", ~test), ("test on", test)):
+            if not (y[rows] == c).any():
+                raise UserError(f"Class {name!r} has nothing to {part}: add examples, or groups, or leave it out.")
+    return torch.from_numpy(np.flatnonzero(~test)), torch.from_numpy(np.flatnonzero(test))

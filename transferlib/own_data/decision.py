@@ -1,0 +1,105 @@
+"""From label-budget curves on your own data to a decision, and how sure it is.
+
+Accuracy is balanced here: the mean over classes of the share that was right, so that a common class cannot hide a rare
+one. Guessing gives 1 / classes.
+"""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+from sklearn.metrics import balanced_accuracy_score
+
+from transferlib.course.claims import spelled
+from transferlib.course.intervals import Interval
+from transferlib.errors import UserError
+
+MARGIN = 0.05  # a difference in accuracy that would matter
+
+
+class Decision(NamedTuple):
+    """``strategy`` to use; ``gaps`` of every other minus it; ``certain``: no other can be better by ``MARGIN``."""
+
+    strategy: str
+    gaps: dict[str, Interval]
+    certain: bool
+    sentence: str
+
+
+def balanced(guess: ArrayLike, y: ArrayLike) -> float:
+    """Mean over the classes in ``y`` (T,) of the share of right guesses (T,), 0..1."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # a guess may name a class that no test example has
+        return float(balanced_accuracy_score(np.asarray(y), np.asarray(guess)))
+
+
+def resampled(values: ArrayLike, ratio: float, spread: float = 0.0, level: float = 0.95) -> Interval:
+    """The interval of a mean over J random splits of one data set: t · √(s² (1/J + ratio) + spread).
+
+    ``ratio`` = test / training examples: splits overlap, so their results vary less than new data would (Nadeau and
+    Bengio 2003, Machine Learning 52). Where the split is given and only the labels are drawn, ``ratio`` is 0 and
+    ``spread`` is the variance that the choice of test examples leaves, see :func:`example_spread`.
+
+    Raises ``UserError`` for no values.
+    """
+    x = np.asarray(values, dtype=float)
+    if x.size == 0:
+        raise UserError("There is no run to make an interval of: run at least two seeds.")
+    if x.size == 1:
+        return Interval(float(x[0]), -np.inf, np.inf, 1)
+    half = float(stats.t.ppf(0.5 + level / 2, x.size - 1) * np.sqrt(x.var(ddof=1) * (1 / x.size + ratio) + spread))
+    return Interval(float(x.mean()), float(x.mean()) - half, float(x.mean()) + half, int(x.size))
+
+
+def example_spread(right: ArrayLike, y: ArrayLike) -> float:
+    """Variance of a balanced accuracy, or of a difference of two, over the choice of test examples.
+
+    ``right`` (J, T) hits, or differences of hits, of J seeds on the same T examples of classes ``y`` (T,).
+    """
+    each, truth = np.asarray(right, dtype=float).mean(0), np.asarray(y)
+    classes = np.unique(truth)
+    parts = [each[truth == c].var(ddof=1) / (truth == c).sum() if (truth == c).sum() > 1 else 0.25 for c in classes]
+    return float(np.sum(parts) / len(classes) ** 2)
+
+
+def decide(
+    accuracy: Mapping[str, NDArray[np.float64]], names: Mapping[str, str], ratio: float,
+    spreads: Mapping[tuple[str, str], float] | None = None,
+) -> Decision:  # fmt: skip
+    """The cheapest strategy that no dearer one beats.
+
+    ``accuracy``: strategy → (J,) at one label budget, cheapest first, the same seeds in each; ``names`` for the
+    sentence; ``ratio`` and ``spreads`` (of pairs) as for :func:`resampled`. A dearer strategy replaces a cheaper one
+    when its paired interval lies above 0. If another *might* be better by ``MARGIN``, the sentence says that there is
+    not enough data to tell.
+
+    Raises ``UserError`` for fewer than two strategies or seeds.
+    """
+    order: Sequence[str] = list(accuracy)
+    if len(order) < 2 or min(len(v) for v in accuracy.values()) < 2:
+        raise UserError("A decision needs two strategies and two seeds of each: run more.")
+
+    def gap(a: str, b: str) -> Interval:
+        spread = (spreads or {}).get((a, b), (spreads or {}).get((b, a), 0.0))
+        return resampled(accuracy[a] - accuracy[b], ratio, spread)
+
+    chosen = order[0]
+    for dearer in order[1:]:
+        if gap(dearer, chosen).low > 0:
+            chosen = dearer
+    gaps = {other: gap(other, chosen) for other in order if other != chosen}
+    open_ = [other for other, g in gaps.items() if g.high > MARGIN]
+    best = max(gaps, key=lambda other: gaps[other].mean)
+    span = spelled(gaps[best].scaled(100), "points")
+    if open_:
+        sentence = (
+            f"Not enough data to tell: {names[chosen]} is the cheapest that nothing clearly beats, but "
+            f"{' and '.join(names[o] for o in open_)} may still be better by {100 * MARGIN:.0f} points or more "
+            f"({names[best]} minus {names[chosen]}: {span})."
+        )
+    else:
+        sentence = f"Use {names[chosen]}. The next best, {names[best]}, differs by {span}."
+    return Decision(chosen, gaps, not open_, sentence)

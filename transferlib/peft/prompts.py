@@ -1,0 +1,120 @@
+"""Prompts that are learned: vectors before the text, or keys and values in every attention layer. The model is frozen.
+
+Prompt tuning: [p_1 … p_t, e_1 … e_L] goes in where [e_1 … e_L] went in.  Lester et al., 2021, arXiv:2104.08691.
+Prefix tuning: a layer attends to [P_k; K] and [P_v; V] where it had K and V.  Li & Liang, 2021, arXiv:2101.00190.
+"""
+
+import inspect
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from transferlib.backbones.freezing import freeze
+from transferlib.errors import UserError
+
+
+class SoftPrompt(nn.Module):
+    """Prompt tuning: ``tokens`` learned vectors stand before the embedded text; the model itself is frozen.
+
+    For encoders and language models of transformers. ``prompt`` (tokens, d) starts as the vectors of words drawn from
+    the vocabulary. The output is that of the text alone: the positions of the prompt are cut off.
+
+    Raises:
+        UserError: ``tokens`` below 1, a model without a text embedding or without a fixed window (T5), or, in
+            ``forward``, a text that does not fit into the model's window together with the prompt.
+    """
+
+    def __init__(self, model: nn.Module, tokens: int = 10, seed: int = 0) -> None:
+        super().__init__()
+        words, self.window = _words(model, tokens).weight, _window(model)
+        self.model = freeze(model)
+        drawn = torch.randint(len(words), (tokens,), generator=torch.Generator().manual_seed(seed)).to(words.device)
+        self.prompt = nn.Parameter(words.detach()[drawn].clone())
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None, **kwargs: Any) -> Any:
+        """Ids and mask (N, L) → the model's output, with L positions."""
+        (n, length), tokens = input_ids.shape, len(self.prompt)
+        if tokens + length > self.window:
+            raise UserError(
+                f"A prompt of {tokens} and a text of {length} tokens need {tokens + length} positions, the model has "
+                f"{self.window}: cut the text to {max(0, self.window - tokens)} tokens."
+            )
+        text = _words(self.model, tokens)(input_ids)  # (N, L, d)
+        whole = torch.cat([self.prompt.expand(n, -1, -1).to(text), text], dim=1)  # (N, t + L, d)
+        output = self.model(inputs_embeds=whole, attention_mask=_longer(attention_mask, input_ids, tokens), **kwargs)
+        for name in ("last_hidden_state", "logits"):
+            if name in output:
+                output[name] = output[name][:, tokens:]  # (N, t + L, …) → (N, L, …)
+        return output
+
+
+class Prefix(nn.Module):
+    """Prefix tuning: every attention layer sees ``tokens`` learned keys and values before its own; the rest is frozen.
+
+    ``keys`` and ``values`` (layers, heads, tokens, d_head). The text keeps its positions 0 … L − 1, the prefix has
+    none. Start: small random numbers, so that the prefix draws attention away from the first step on.
+
+    Raises:
+        UserError: ``tokens`` below 1, not an encoder or causal model of transformers, or a text longer than the
+            model's window.
+    """
+
+    def __init__(self, model: nn.Module, tokens: int = 10, std: float = 0.02, seed: int = 0) -> None:
+        super().__init__()
+        words, self.window = _words(model, tokens).weight, _window(model)
+        self.model, self.tokens = freeze(model), tokens
+        config: Any = model.config
+        heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+        width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+        shape = (2, config.num_hidden_layers, heads, tokens, width)
+        start = std * torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+        self.keys, self.values = (nn.Parameter(part.to(words)) for part in start)
+        # transformers 5.24 renamed the argument.
+        self.cache_name = "cache" if "cache" in inspect.signature(model.forward).parameters else "past_key_values"
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None, **kwargs: Any) -> Any:
+        """Ids and mask (N, L) → the model's output, with L positions."""
+        from transformers import DynamicCache
+
+        n, length = input_ids.shape
+        if length > self.window:
+            raise UserError(f"A text of {length} tokens is longer than the model's window: cut it to {self.window}.")
+        cache = DynamicCache()
+        for layer, (keys, values) in enumerate(zip(self.keys, self.values, strict=True)):
+            cache.update(
+                keys.expand(n, -1, -1, -1), values.expand(n, -1, -1, -1), layer
+            )  # (heads, t, d) → (N, heads, t, d)
+        positions = torch.arange(length, device=input_ids.device).expand(n, -1)  # (L,) → (N, L)
+        mask = _longer(attention_mask, input_ids, self.tokens)
+        kwargs |= {self.cache_name: cache}
+        return self.model(input_ids=input_ids, attention_mask=mask, position_ids=positions, **kwargs)
+
+
+def _longer(mask: Tensor | None, ids: Tensor, tokens: int) -> Tensor:
+    """The mask of the text (N, L), or all ones, behind ``tokens`` ones: (N, tokens + L)."""
+    mask = torch.ones_like(ids) if mask is None else mask
+    return torch.cat([mask.new_ones(len(mask), tokens), mask], dim=1)
+
+
+def _words(model: nn.Module, tokens: int) -> nn.Embedding:
+    """The model's word embedding."""
+    if tokens < 1:
+        raise UserError(f"A prompt of {tokens} tokens is not possible: use at least 1.")
+    find: Any = getattr(model, "get_input_embeddings", lambda: None)
+    embedding = find()
+    if not isinstance(embedding, nn.Embedding):
+        raise UserError(f"{type(model).__name__} has no word embedding to put a prompt before: use a text model.")
+    return embedding
+
+
+def _window(model: nn.Module) -> int:
+    """How many positions the model has."""
+    config: Any = getattr(model, "config", None)
+    window = getattr(config, "max_position_embeddings", None)
+    if window is None or getattr(config, "is_encoder_decoder", False):
+        raise UserError(
+            f"{type(model).__name__} is not an encoder or a causal language model with a fixed window: "
+            "use one like BERT or Llama."
+        )
+    return int(window)

@@ -1,0 +1,47 @@
+"""What training costs besides time: the numbers that move, the memory of a step, the bytes kept per task."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from transferlib.backbones.freezing import modes_kept
+
+
+def trainable(model: nn.Module) -> int:
+    """How many parameters may move."""
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)
+
+
+def task_bytes(model: nn.Module) -> int:
+    """Bytes to store for a task beside the shared backbone: what may move, in the precision it has.
+
+    Running statistics of BatchNorm that are live move too and are counted.
+    """
+    moving = [p for p in model.parameters() if p.requires_grad]
+    with modes_kept(model):
+        model.train()  # what stays in eval mode now is held, whatever anybody calls
+        live = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.training]
+    buffers = [b for m in live for b in m.buffers(recurse=False)]
+    return sum(t.numel() * t.element_size() for t in [*moving, *buffers])
+
+
+def step_bytes(model: nn.Module, x: Tensor, y: Tensor) -> int:
+    """Bytes that one AdamW step on (x, y) holds: weights, activations kept for going back, gradients, averages.
+
+    Activations are counted as autograd saves them, each storage once. Gradients are as large as the weights
+    that move, and Adam keeps two running averages of that size. What a library sets aside while it computes
+    is not counted.
+    """
+    weights = {p.untyped_storage().data_ptr() for p in [*model.parameters(), *model.buffers()]}
+    saved: dict[int, Tensor] = {}  # the tensors are kept, so that no storage is handed out twice
+
+    def keep(tensor: Tensor) -> Tensor:
+        if (at := tensor.untyped_storage().data_ptr()) not in weights:
+            saved[at] = tensor
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        F.cross_entropy(model(x), y)
+    activations = sum(t.untyped_storage().nbytes() for t in saved.values())
+    moving = sum(p.numel() * p.element_size() for p in model.parameters() if p.requires_grad)
+    return sum(p.numel() * p.element_size() for p in model.parameters()) + activations + 3 * moving
