@@ -34,7 +34,7 @@ $(shell rm -f $(READY))
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup execute chapters book html serve lab report test lint bench flops lock audit test-latest mutants verify reference trust clean distclean
+.PHONY: help setup execute book html serve lab report test lint bench flops lock audit test-latest mutants verify reference trust clean distclean
 
 help: ## Show this list
 	@echo "Head Start. Settings: PROFILE=smoke|cpu|gpu DEVICE=cpu|cuda SEED=0 CHAPTER=01,05 DATA_ROOT=folder JOBS=$(CORES)"
@@ -58,12 +58,10 @@ execute: $(READY) ## Re-measure every stale chapter (all of them: about 40 minut
 	jobs=$$(( count < $(JOBS) ? count : $(JOBS) )); \
 	export TRANSFERLIB_WORKERS=$$(( $(CORES) / jobs > 0 ? $(CORES) / jobs : 1 )); \
 	echo "Executing $$count chapters, $$jobs at a time, profile $(PROFILE): $$stale"; \
-	$(MAKE) --no-print-directory -k -j$$jobs chapters STALE="$$stale"; made=$$?; \
+	$(MAKE) --no-print-directory -k -j$$jobs $$(printf ' chapter-%s' $$stale); made=$$?; \
 	$(PY) scripts/book.py verdict || exit $$?; exit $$made
 
-chapters: $(patsubst %,$(BUILD)/executed/%.ipynb,$(STALE))
-
-$(BUILD)/executed/%.ipynb: $(BUILD)/keys/%.key
+chapter-%:
 	@$(PY) scripts/book.py execute $*
 
 book: execute ## The book, from nothing: environment, weights, execution, pages in build/html

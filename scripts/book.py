@@ -1,7 +1,6 @@
 """What ``make`` calls: which chapters are stale, execute one, stage the book's sources, give the verdict.
 
-Make decides what runs: a chapter's key file is rewritten only when its key changed, and the executed
-notebook depends on it.
+A chapter is executed again when the key that lies beside its executed notebook is not today's.
 """
 
 import json
@@ -10,7 +9,6 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,7 +16,8 @@ import typer
 
 from transferlib.course.profiles import check_device, check_profile
 from transferlib.errors import UserError, nearest
-from transferlib.runs.provenance import code_key, digest, meaning
+from transferlib.runs.files import write
+from transferlib.runs.provenance import code_key, digest, meaning, versions
 
 # jupytext and nbformat take seconds to import: only the commands that need them do.
 CELL = re.compile(r"^```\{code-cell\}[^\n]*\n((?::[^\n]*\n)*)(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -27,17 +26,6 @@ NOTEBOOKS = ROOT / "notebooks"
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 Build = Annotated[Path, typer.Option(envvar="TRANSFERLIB_BUILD", help="Folder everything is written to.")]
 Parameters = Annotated[str, typer.Option(envvar="TRANSFERLIB_PARAMETERS", help="PROFILE SEED DEVICE DATA_ROOT.")]
-
-
-def write(path: Path, text: str) -> bool:
-    """Write when the content differs, beside the target and renamed; True when something was written."""
-    if path.is_file() and path.read_text(encoding="utf-8") == text:
-        return False
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_text(text, encoding="utf-8")
-    beside.replace(path)
-    return True
 
 
 def chapters() -> list[Path]:
@@ -72,7 +60,7 @@ def key(path: Path, parameters: dict[str, Any]) -> str:
             f"{path.name} has a code cell that Python cannot read: {error.msg} in {error.text!r}."
         ) from None
     lock = (ROOT / "requirements.lock").read_bytes()
-    return digest(code, lock, json.dumps(parameters, sort_keys=True))
+    return digest(code, lock, json.dumps(parameters, sort_keys=True), str(versions()))
 
 
 def expected(name: str) -> float:
@@ -83,55 +71,46 @@ def expected(name: str) -> float:
 
 @app.command()
 def stale(build: Build, parameters: Parameters, only: str = "") -> None:
-    """Refresh the keys and print the chapters to execute, the longest first; nothing when none is."""
+    """Print the chapters to execute, the longest first: those whose kept key is not today's. Nothing when none is."""
     settings = parse(parameters)
     wanted = only.replace(",", " ").split()
     known = [path.stem for path in chapters()]
     for name in wanted:
         if not any(stem.startswith(name) for stem in known):
             raise UserError(f"CHAPTER={name!r} is unknown: {nearest(name, known)}")
-    found = []
-    for path in chapters():
-        if wanted and not any(path.stem.startswith(name) for name in wanted):
-            continue
-        mark, executed = build / "keys" / f"{path.stem}.key", build / "executed" / f"{path.stem}.ipynb"
-        write(mark, key(path, settings) + "\n")
-        if not executed.is_file() or executed.stat().st_mtime_ns < mark.stat().st_mtime_ns:
-            found.append(path.stem)
+    asked = [path for path in chapters() if not wanted or any(path.stem.startswith(name) for name in wanted)]
+    found = [path.stem for path in asked if kept_key(build, path.stem) != key(path, settings)]
     print(" ".join(sorted(found, key=expected, reverse=True)))
+
+
+def kept_key(build: Path, name: str) -> str:
+    """The key under which a chapter was executed; empty when it was not, or not to its end."""
+    executed = build / "executed" / f"{name}.ipynb"
+    mark = executed.with_suffix(".key")
+    return mark.read_text(encoding="utf-8").strip() if executed.is_file() and mark.is_file() else ""
 
 
 @app.command()
 def execute(name: str, build: Build, parameters: Parameters) -> None:
-    """Execute one chapter headless; the executed notebook appears only when every cell ran."""
+    """Execute one chapter headless; the executed notebook appears only when every cell ran, and its key after it."""
     import jupytext
-    import nbformat
-    import papermill
 
-    settings = parse(parameters)
+    from transferlib.runs import notebooks
+
+    settings, source = parse(parameters), NOTEBOOKS / f"{name}.md"
     target, report = build / "executed" / f"{name}.ipynb", build / "failed" / f"{name}.txt"
-    work = build / "work" / f"{name}-{os.getpid()}"
-    work.mkdir(parents=True, exist_ok=True)
+    today, started = key(source, settings), time.time()  # the key of the code that runs, not of later edits
     report.unlink(missing_ok=True)
-    notebook = jupytext.read(NOTEBOOKS / f"{name}.md")
-    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    nbformat.write(notebook, work / "in.ipynb")
-    started = time.time()
+    target.with_suffix(".key").unlink(missing_ok=True)
     try:
-        papermill.execute_notebook(
-            work / "in.ipynb", work / "out.ipynb", settings, kernel_name="python3", cwd=str(NOTEBOOKS),
-            extra_arguments=["--Application.log_level=CRITICAL"],  # a kernel's farewell reads like an error
-            progress_bar={"desc": name, "mininterval": 1}, log_output=False, request_save_on_cell_execute=False,
-        )  # fmt: skip
-        target.parent.mkdir(parents=True, exist_ok=True)
-        (work / "out.ipynb").replace(target)
-    except papermill.PapermillExecutionError as error:
-        trace = "\n".join(error.traceback) if error.ename != "UserError" else ""
-        write(report, f"{name}, cell {error.cell_index}:\n\n{error.source}\n\n{trace}\n{error.ename}: {error.evalue}\n")
-        print(f"{name} failed in cell {error.cell_index}: {error.ename}: {error.evalue}", file=sys.stderr)
+        work = build / "work" / f"{name}-{os.getpid()}"
+        notebooks.execute(jupytext.read(source), target, settings, cwd=NOTEBOOKS, work=work, progress=name)
+    except notebooks.CellError as error:
+        trace = "" if error.name == "UserError" else error.trace
+        write(report, f"{name}, cell {error.cell}:\n\n{error.source}\n\n{trace}\n{error}\n")
+        print(f"{name} failed in cell {error.cell}: {error}", file=sys.stderr)
         raise typer.Exit(1) from None
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+    write(target.with_suffix(".key"), today + "\n")
     print(f"{name} executed in {time.time() - started:.0f} s", file=sys.stderr)
 
 
@@ -202,37 +181,46 @@ def stage(build: Build) -> None:
             path.unlink()
 
 
-def broken_claims(body: dict[str, Any]) -> Iterator[str]:
-    """A sentence for each claim of a chapter's metrics that does not hold, with its value; one seed has no interval."""
-    for claim in body["claims"]:
-        if claim["holds"] is False:
-            value = claim["value"]
-            mean, low, high = ("unbounded" if value[k] is None else f"{value[k]:.4g}" for k in ("mean", "low", "high"))
-            at = f"(mean {mean}, 95 % interval {low} to {high}, seeds: {value['seeds']})"
-            yield f"claim {claim['id']!r} does not hold: {claim['statement']} {at}"
+def claims(body: dict[str, Any], *verdicts: str) -> list[str]:
+    """A sentence for each claim of a chapter's metrics with one of these verdicts."""
+    if any("verdict" not in claim for claim in body["claims"]):
+        number = body["chapter"]
+        raise UserError(
+            f"The metrics of chapter {number} were measured by an older release: run `make execute CHAPTER={number}`."
+        )
+    return [claim["spoken"] for claim in body["claims"] if claim["verdict"] in verdicts]
 
 
 @app.command()
-def verdict(build: Build) -> None:
-    """Say which chapters failed and which claims do not hold; exit status 1 when there is one."""
+def verdict(build: Build, strict: bool = False) -> None:
+    """Say which chapters failed and which claims are contradicted or weaker here.
+
+    Exit status 1 for a failed chapter or a contradicted claim; a claim that is only weaker here is listed, and fails
+    nothing but a ``--strict`` verdict.
+    """
     names = {path.stem for path in chapters()}
     failed = [p for p in sorted((build / "failed").glob("*.txt")) if p.stem in names]
-    broken = [
-        f"chapter {body['chapter']}, {sentence}"
-        for path in sorted((build / "metrics").glob("*.json"))
-        for body in [json.loads(path.read_text(encoding="utf-8"))]
-        for sentence in broken_claims(body)
-    ]
+    bodies = [json.loads(path.read_text(encoding="utf-8")) for path in sorted((build / "metrics").glob("*.json"))]
+    weaker, contradicted = (
+        [f"chapter {body['chapter']}, {sentence}" for body in bodies for sentence in claims(body, kind)]
+        for kind in ("weaker", "contradicted")
+    )
     for path in failed:
         print(f"\n{path.read_text(encoding='utf-8').strip()}", file=sys.stderr)
-    for line in broken:
-        print(line, file=sys.stderr)
-    if failed or broken:
-        print(f"\n{len(failed)} chapters failed, {len(broken)} claims do not hold.", file=sys.stderr)
-        if broken and not failed:
+    print("\n".join([*contradicted, *weaker]), file=sys.stderr, end="\n" if contradicted or weaker else "")
+    if weaker:
+        print(
+            f"{len(weaker)} of {sum(len(body['claims']) for body in bodies)} claims are weaker here: the interval of "
+            "this run includes the threshold. The pages mark them.",
+            file=sys.stderr,
+        )
+    if failed or contradicted:
+        print(f"\n{len(failed)} chapters failed, {len(contradicted)} claims are contradicted.", file=sys.stderr)
+        if not failed:
             print(
                 "The book is not built. `make html` renders it all the same, with those claims marked.", file=sys.stderr
             )
+    if failed or contradicted or (strict and weaker):
         raise typer.Exit(1)
 
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from book import broken_claims
+from book import claims
 from transferlib.errors import UserError
 from transferlib.runs.provenance import processor
 
@@ -45,7 +45,7 @@ def drift(reference: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
                 yield f"{name} = {value:.6g} instead of {was:.6g}"
         elif was != value:
             yield f"{name} = {value!r} instead of {was!r}"
-    yield from broken_claims(now)
+    yield from claims(now, "weaker", "contradicted")
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -86,7 +86,7 @@ def keep(build: Build) -> None:
     """Make today's metrics the reference, with where they come from; refused when a claim does not hold."""
     for path in sorted((build / "metrics").glob("*.json")):
         now = _read(path)
-        if now["profile"] != "cpu" or any(claim["holds"] is False for claim in now["claims"]):
+        if now["profile"] != "cpu" or any(claim["verdict"] in ("weaker", "contradicted") for claim in now["claims"]):
             raise UserError(f"Chapter {path.stem} is no reference: it needs PROFILE=cpu, and every claim to hold.")
         now["metrics"].pop("widget", None)
         now["provenance"] = _read(build / "provenance" / path.name)

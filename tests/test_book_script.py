@@ -1,6 +1,7 @@
 """What make calls: stale chapters, execution, staging, the verdict. Tiny chapters, a real kernel."""
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -11,6 +12,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "scripts"))
 import book  # noqa: E402
+from transferlib.course.claims import check_claim  # noqa: E402
+from transferlib.course.intervals import Interval  # noqa: E402
 from transferlib.errors import UserError  # noqa: E402
 
 PAGE = """---
@@ -96,15 +99,52 @@ def test_a_failed_chapter_leaves_no_output_and_says_where_it_failed(
 
 
 def test_the_verdict_names_chapter_claim_and_value(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    claim = {"id": "lead", "holds": False, "statement": "A lead of 1 point.",
-             "value": {"mean": 1.0, "low": -0.5, "high": None, "seeds": 4}}  # fmt: skip
+    lead = Interval(1.0, -2.5, -0.5, 4)
+    claim = check_claim("lead", "A lead of {value}.", lead, above=0, unit="points").as_dict()
     (place / "build" / "metrics").mkdir(parents=True)
     (place / "build" / "metrics" / "01.json").write_text(json.dumps({"chapter": "01", "claims": [claim]}))
     with pytest.raises(book.typer.Exit):
         book.verdict(place / "build")
     said = capsys.readouterr().err
-    assert "chapter 01, claim 'lead' does not hold: A lead of 1 point. (mean 1, 95 % interval -0.5 to " in said
-    assert "to unbounded, seeds: 4)" in said and "`make html` renders it all the same" in said
+    assert "chapter 01, claim 'lead' is contradicted: A lead of 1.0 points. Measured 1.00 points (95" in said
+    assert "interval \u22122.50 to \u22120.50); claimed above 0 points." in said
+    assert "`make html` renders it all the same" in said
+
+
+def test_a_claim_that_is_only_weaker_here_is_listed_and_the_book_is_built(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    claim = check_claim("rate", "It helps by {value}.", Interval(21.9, 1.3, 42.5, 3), above=5, unit="points").as_dict()
+    (place / "build" / "metrics").mkdir(parents=True)
+    (place / "build" / "metrics" / "08.json").write_text(json.dumps({"chapter": "08", "claims": [claim]}))
+    book.verdict(place / "build")
+    said = capsys.readouterr().err
+    assert "chapter 08, claim 'rate' is weaker here: It helps by 21.9 points." in said
+    assert "claimed above 5 points." in said and "1 of 1 claims are weaker here" in said
+    with pytest.raises(book.typer.Exit):
+        book.verdict(place / "build", strict=True)
+
+
+def test_metrics_of_an_older_release_are_one_sentence(place: Path) -> None:
+    (place / "build" / "metrics").mkdir(parents=True)
+    old = {"chapter": "08", "claims": [{"id": "rate", "holds": True, "statement": "", "value": {}}]}
+    (place / "build" / "metrics" / "08.json").write_text(json.dumps(old))
+    with pytest.raises(UserError, match=r"chapter 08 were measured by an older release: run `make execute CHAPTER=08`"):
+        book.verdict(place / "build")
+
+
+def test_an_executed_chapter_counts_only_with_todays_key(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Dates do not count: a copied, restored or touched build is judged by the key that lies beside each chapter."""
+    build = place / "build"
+    book.execute("01_tiny", build, CPU)
+    page(place, code="print(SEED)")
+    for path in (build / "executed").iterdir():
+        os.utime(path, (2**31, 2**31))
+    assert stale(place, capsys) == "01_tiny"
+    page(place)
+    assert stale(place, capsys) == ""
+    (build / "executed" / "01_tiny.key").unlink()
+    assert stale(place, capsys) == "01_tiny"
 
 
 def test_code_cells_are_the_ones_jupytext_sees() -> None:

@@ -17,21 +17,31 @@ def copy(tmp_path: Path) -> Path:
     for part in ("notebooks", "transferlib", "scripts"):
         shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__", "embedded"))
     shutil.copy(ROOT / "requirements.lock", tmp_path)
-    stale(tmp_path)
-    (tmp_path / "build" / "executed").mkdir()
-    for path in (tmp_path / "notebooks").glob("[0-9]*.md"):
-        (tmp_path / "build" / "executed" / f"{path.stem}.ipynb").write_text("{}")
+    executed = tmp_path / "build" / "executed"
+    executed.mkdir(parents=True)
+    keys = (
+        "import sys; sys.path.insert(0, 'scripts'); import book\n"
+        "for p in book.chapters(): print(p.stem, book.key(p, book.parse('cpu 0 cpu ')))"
+    )
+    for line in run(tmp_path, ["-c", keys], "").splitlines():
+        name, key = line.split()
+        (executed / f"{name}.ipynb").write_text("{}")
+        (executed / f"{name}.key").write_text(f"{key}\n")
     assert stale(tmp_path) == []
     return tmp_path
 
 
 def stale(place: Path, parameters: str = "cpu 0 cpu ") -> list[str]:
+    return [name[:2] for name in run(place, ["scripts/book.py", "stale"], parameters).split()]
+
+
+def run(place: Path, words: list[str], parameters: str) -> str:
     environment = {**os.environ, "PYTHONPATH": str(place), "TRANSFERLIB_BUILD": str(place / "build")}
     done = subprocess.run(
-        [sys.executable, "scripts/book.py", "stale"], cwd=place, capture_output=True, text=True, check=True,
+        [sys.executable, *words], cwd=place, capture_output=True, text=True, check=True,
         env={**environment, "TRANSFERLIB_PARAMETERS": parameters},
     )  # fmt: skip
-    return [name[:2] for name in done.stdout.split()]
+    return done.stdout
 
 
 def edit(path: Path, old: str, new: str) -> None:

@@ -146,7 +146,7 @@ def notebook(source, outputs=()):
     )
 
 
-CLAIM = '<div class="hs-claim" data-holds="true" id="claim-lead"><p>It leads.</p><p>9 [8, 10]</p></div>'
+CLAIM = '<div class="hs-claim" data-verdict="holds" id="claim-lead"><p>It leads.</p><p>9 [8, 10]</p></div>'
 
 
 def test_a_chapter_is_read_from_its_notebook(tmp_path):

@@ -4,7 +4,6 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,6 +15,7 @@ from transferlib.course import figures, profiles
 from transferlib.course.intervals import Interval
 from transferlib.errors import UserError
 from transferlib.runs import provenance
+from transferlib.runs.files import write
 
 T = TypeVar("T")
 
@@ -68,22 +68,46 @@ class Run:
             _glue(name, f"{claiming.number(value * scale, digits)}{unit}")
 
     def claim(
-        self, id: str, statement: str, value: Interval, holds: Callable[[Interval], bool], *,
+        self, id: str, statement: str, value: Interval, *, above: float | None = None, below: float | None = None,
         unit: str = "", where: str = "", digits: int = 1,
     ) -> Any:  # fmt: skip
         """Check a statement (see :func:`claims.check_claim`) and return its box; smoke runs do not judge."""
+        return self._boxed(
+            claiming.check_claim(
+                id, statement, value, above=above, below=below, unit=unit, where=where, digits=digits,
+                checked=self.profile != "smoke",
+            )
+        )  # fmt: skip
+
+    def null(
+        self, id: str, statement: str, value: Interval, *, unit: str = "", where: str = "", digits: int = 1
+    ) -> Any:
+        """Say that no difference was seen, and how large one could have been (see :func:`claims.check_null`)."""
+        checked = self.profile != "smoke"
+        return self._boxed(
+            claiming.check_null(id, statement, value, unit=unit, where=where, digits=digits, checked=checked)
+        )
+
+    def fact(
+        self, id: str, statement: str, value: float, holds: bool, *, unit: str = "", where: str = "", digits: int = 0
+    ) -> Any:
+        """A count or an identity, without an interval (see :func:`claims.check_fact`)."""
+        checked = self.profile != "smoke"
+        return self._boxed(
+            claiming.check_fact(id, statement, value, holds, unit=unit, where=where, digits=digits, checked=checked)
+        )
+
+    def _boxed(self, claim: claiming.Claim) -> Any:
         from IPython.display import HTML
 
-        if any(known.id == id for known in self.claims):
-            raise UserError(f"Chapter {self.chapter}: the claim {id!r} is made twice; give it another id.")
-        checked = self.profile != "smoke"
-        made = claiming.check_claim(id, statement, value, holds, unit=unit, where=where, checked=checked, digits=digits)
-        self.claims.append(made)
-        return HTML(claiming.html(made))
+        if any(known.id == claim.id for known in self.claims):
+            raise UserError(f"Chapter {self.chapter}: the claim {claim.id!r} is made twice; give it another id.")
+        self.claims.append(claim)
+        return HTML(claiming.html(claim))
 
     def figure(self, figure: Figure, name: str, alt: str, caption: str = "") -> Any:
         """Show a figure, and keep it as ``figures/NN-name.svg`` beside the metrics."""
-        _write(_build() / "figures" / f"{self.chapter}-{name}.svg", figures.standalone(figure, alt))
+        write(_build() / "figures" / f"{self.chapter}-{name}.svg", figures.standalone(figure, alt))
         return figures.show(figure, alt, name=name, caption=caption)
 
     def save(self, widget: dict[str, Any] | None = None) -> str:
@@ -92,19 +116,13 @@ class Run:
             self.metrics["widget"] = widget
         head = {"chapter": self.chapter, "profile": self.profile, "seed": self.seed, "device": self.device}
         body = {**head, "claims": [claim.as_dict() for claim in self.claims], "metrics": self.metrics}
-        _write(_build() / "metrics" / f"{self.chapter}.json", json.dumps(_plain(body), indent=1, sort_keys=True) + "\n")
+        write(_build() / "metrics" / f"{self.chapter}.json", json.dumps(_plain(body), indent=1, sort_keys=True) + "\n")
         wall = round(time.time() - self.started, 1)
         facts = {**head, "wall_seconds": wall, "finished": int(time.time()), **provenance.facts()}
-        _write(_build() / "provenance" / f"{self.chapter}.json", json.dumps(facts, indent=1, sort_keys=True) + "\n")
-        broken = [claim.id for claim in self.claims if claim.holds is False]
-        verdict = (
-            f"{len(broken)} of {len(self.claims)} claims do not hold: {broken}"
-            if broken
-            else f"{len(self.claims)} claims"
-        )
-        return (
-            f"Chapter {self.chapter}, profile {self.profile}, seed {self.seed}: {len(self.metrics)} values, {verdict}."
-        )
+        write(_build() / "provenance" / f"{self.chapter}.json", json.dumps(facts, indent=1, sort_keys=True) + "\n")
+        odd = [f"{claim.id!r} {claim.verdict}" for claim in self.claims if claim.verdict in ("weaker", "contradicted")]
+        told = f"{len(self.claims)} claims" + (f", of which {', '.join(odd)}" if odd else "")
+        return f"Chapter {self.chapter}, profile {self.profile}, seed {self.seed}: {len(self.metrics)} values, {told}."
 
 
 def begin(chapter: str, profile: str, seed: int, device: str, data_root: str = "") -> Run:
@@ -130,14 +148,6 @@ def begin(chapter: str, profile: str, seed: int, device: str, data_root: str = "
 def _build() -> Path:
     # make sets the folder; a chapter run by hand must not overwrite what the book was built from.
     return Path(os.environ.get("TRANSFERLIB_BUILD") or Path(__file__).parents[2] / "build" / "by-hand")
-
-
-def _write(path: Path, text: str) -> None:
-    """Write beside the target, then rename: a killed run leaves the old file or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_text(text, encoding="utf-8")
-    beside.replace(path)
 
 
 def _glue(name: str, text: str) -> None:
