@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
+from transferlib.course.facts import disagreements
 from transferlib.course.profiles import check_device, check_profile
 from transferlib.errors import UserError, nearest
 from transferlib.runs.files import write
@@ -205,6 +206,7 @@ def verdict(build: Build, strict: bool = False) -> None:
         [f"chapter {body['chapter']}, {sentence}" for body in bodies for sentence in claims(body, kind)]
         for kind in ("weaker", "contradicted")
     )
+    contradicted += disagreements(bodies)
     for path in failed:
         print(f"\n{path.read_text(encoding='utf-8').strip()}", file=sys.stderr)
     print("\n".join([*contradicted, *weaker]), file=sys.stderr, end="\n" if contradicted or weaker else "")

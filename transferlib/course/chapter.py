@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,9 +13,10 @@ from matplotlib.figure import Figure
 
 from transferlib.course import claims as claiming
 from transferlib.course import figures, profiles
+from transferlib.course.facts import Condition
 from transferlib.course.intervals import Interval
 from transferlib.errors import UserError
-from transferlib.runs import provenance
+from transferlib.runs import provenance, record
 from transferlib.runs.files import write
 
 T = TypeVar("T")
@@ -31,6 +33,7 @@ class Run:
     data_root: str = ""
     metrics: dict[str, Any] = field(default_factory=dict)
     claims: list[claiming.Claim] = field(default_factory=list)
+    conditions: dict[str, str] = field(default_factory=dict)
     started: float = field(default_factory=time.time)
 
     @property
@@ -43,15 +46,19 @@ class Run:
         return profiles.pick(self.profile, smoke=smoke, cpu=cpu, gpu=gpu)
 
     def value(
-        self, name: str, value: Interval | float | int | str, unit: str = "", scale: float = 1, digits: int = 1
-    ) -> None:
+        self, name: str, value: Interval | float | int | str, unit: str = "", scale: float = 1, digits: int = 1,
+        condition: Condition | None = None,
+    ) -> None:  # fmt: skip
         """Record a measured value and make it readable in the prose as ``{glue:text}`name```.
 
-        An interval also gives ``name_interval``: the two ends. ``scale`` multiplies (100 for percent).
+        An interval also gives ``name_interval``: the two ends. ``scale`` multiplies (100 for percent). With a
+        ``condition`` the build checks that no other chapter measured another number under the same one.
         Raises ``UserError`` when the name is taken: a second value would silently replace the first.
         """
         if name in self.metrics:
             raise UserError(f"Chapter {self.chapter}: the value {name!r} is recorded twice; give it another name.")
+        if condition is not None:
+            self.conditions[name] = condition.words()
         unit = f"\u00a0{unit}" if unit else ""
         if isinstance(value, Interval):
             value = value.scaled(scale)
@@ -116,9 +123,17 @@ class Run:
             self.metrics["widget"] = widget
         head = {"chapter": self.chapter, "profile": self.profile, "seed": self.seed, "device": self.device}
         body = {**head, "claims": [claim.as_dict() for claim in self.claims], "metrics": self.metrics}
+        body |= {"conditions": self.conditions} if self.conditions else {}
         write(_build() / "metrics" / f"{self.chapter}.json", json.dumps(_plain(body), indent=1, sort_keys=True) + "\n")
         wall = round(time.time() - self.started, 1)
-        facts = {**head, "wall_seconds": wall, "finished": int(time.time()), **provenance.facts()}
+        facts: dict[str, Any] = {
+            **head,
+            "wall_seconds": wall,
+            "finished": int(time.time()),
+            **provenance.facts(),
+            **_cost(),
+        }
+        facts["sweeps"] = sorted(record.NOTED)
         write(_build() / "provenance" / f"{self.chapter}.json", json.dumps(facts, indent=1, sort_keys=True) + "\n")
         odd = [f"{claim.id!r} {claim.verdict}" for claim in self.claims if claim.verdict in ("weaker", "contradicted")]
         told = f"{len(self.claims)} claims" + (f", of which {', '.join(odd)}" if odd else "")
@@ -143,6 +158,20 @@ def begin(chapter: str, profile: str, seed: int, device: str, data_root: str = "
     torch.manual_seed(seed)
     torch.set_num_threads(1)  # one thread: sums keep their order, so the same seed gives the same bytes
     return run
+
+
+def _cost() -> dict[str, float]:
+    """Processor seconds and the largest memory (MB) of this chapter and its workers, and how many results were kept."""
+    import resource
+
+    from joblib.externals.loky import get_reusable_executor
+
+    get_reusable_executor().shutdown(wait=True)  # the system counts a worker once it has ended
+    own, workers = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    seconds = sum(use.ru_utime + use.ru_stime for use in (own, workers))
+    unit = 1e6 if sys.platform == "darwin" else 1e3  # bytes there, kilobytes elsewhere
+    memory = max(own.ru_maxrss, workers.ru_maxrss) / unit
+    return {"processor_seconds": round(seconds, 1), "peak_memory_mb": round(memory), **record.COUNTS}
 
 
 def _build() -> Path:

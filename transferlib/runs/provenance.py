@@ -61,8 +61,21 @@ def imports(source: str) -> set[str]:
 
 
 def meaning(source: str) -> str:
-    """The syntax tree as text: comments and layout do not count, every value does."""
-    return ast.dump(ast.parse(source))
+    """The syntax tree as text: comments and layout do not count, every value does.
+
+    Unlike ``ast.dump``, the text is the same for every version of Python: empty parts are left out.
+    """
+
+    def text(node: Any) -> str:
+        if isinstance(node, list):
+            return f"[{', '.join(map(text, node))}]"
+        if not isinstance(node, ast.AST):
+            return repr(node)
+        own = isinstance(node, ast.Constant)
+        parts = [(field, value) for field, value in ast.iter_fields(node) if own or value not in (None, [])]
+        return f"{type(node).__name__}({', '.join(f'{field}={text(value)}' for field, value in parts)})"
+
+    return text(ast.parse(source))
 
 
 @cache
@@ -116,8 +129,8 @@ def _as_arrays(value: Any) -> Any:
     return value.detach().cpu().numpy() if hasattr(value, "detach") else value
 
 
-def function_key(function: FunctionType) -> str:
-    """A key for a function and everything it can reach: source, modules, values of globals, versions of libraries.
+def function_key(function: FunctionType, libraries: bool = True) -> str:
+    """A key for a function and everything it can reach: source, modules, values of globals, versions of ``libraries``.
 
     Functions of a notebook are followed into the functions and constants they use.
     """
@@ -148,7 +161,7 @@ def function_key(function: FunctionType) -> str:
         if module.startswith("transferlib"):
             parts[name] = code_key(f"import {module}")
         elif isinstance(value, ModuleType) or (callable(value) and module not in ("__main__", function.__module__)):
-            parts[name] = library(module)
+            parts[name] = library(module) if libraries else module
         elif isinstance(value, FunctionType):
             parts[name] = source_key(value.__code__)
             bound = dict(zip(value.__code__.co_freevars, value.__closure__ or (), strict=True))
@@ -163,7 +176,7 @@ def function_key(function: FunctionType) -> str:
             parts[name] = str(joblib.hash(_as_arrays(value)))
 
     visit(function.__name__, function)
-    return digest(str(versions()), *(f"{name}={key}" for name, key in sorted(parts.items())))
+    return digest(str(versions()) if libraries else "", *(f"{name}={key}" for name, key in sorted(parts.items())))
 
 
 def commit(folder: Path = PACKAGE) -> str:

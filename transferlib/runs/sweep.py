@@ -4,6 +4,7 @@
 """
 
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from transferlib.errors import UserError
+from transferlib.runs import record
 from transferlib.runs.cache import store
 from transferlib.runs.provenance import function_key
 
@@ -64,9 +66,20 @@ def sweep(
     if not cells:
         raise UserError(f"The sweep {desc!r} has no cells: give at least one dictionary of arguments.")
     cached = store("sweeps").cache(_run, ignore=["run"])
-    key = function_key(run)  # type: ignore[arg-type]
-    todo = [i for i, cell in enumerate(cells) if not cached.check_call_in_cache(key, cell, run)]
-    results: dict[int, Cell] = {i: cached(key, cells[i], run) for i in set(range(len(cells))) - set(todo)}
+    key, code = function_key(run), function_key(run, libraries=False)  # type: ignore[arg-type]
+    recorded = record.read(code)
+    again = record.sample(cells) if recorded else []
+    results: dict[int, Cell] = {}
+    for i, cell in enumerate(cells):
+        if i not in again and (known := record.name(cell)) in recorded:
+            results[i] = recorded[known]
+        elif cached.check_call_in_cache(key, cell, run):
+            results[i] = cached(key, cell, run)
+    if recorded:
+        print(record.told(sum(record.name(cell) in recorded for cell in cells), desc), file=sys.stderr)
+    todo = [i for i in range(len(cells)) if i not in results]
+    record.COUNTS["cells_kept"] += len(results)
+    record.COUNTS["cells_computed"] += len(todo)
 
     def indexed(i: int) -> tuple[int, Cell]:
         return i, cached(key, cells[i], run)
@@ -85,6 +98,9 @@ def sweep(
             finished = pool(joblib.delayed(indexed)(i) for i in todo)
         for i, result in tqdm(finished, desc=desc, total=len(todo), disable=not todo, mininterval=1):
             results[i] = result
+    for i in again:
+        record.compare(desc, cells[i], recorded.get(record.name(cells[i]), {}), results[i])
+    record.note(code, {record.name(cell): results[i] for i, cell in enumerate(cells)})
     clash = set(cells[0]) & set(results[0])
     if clash:
         raise UserError(f"The sweep {desc!r} returns {sorted(clash)}, which are settings: rename those results.")
