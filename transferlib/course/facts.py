@@ -1,4 +1,4 @@
-"""One number, one place: each measured value may carry its condition, and equal conditions must agree across chapters."""
+"""One number, one place: a measured value carries its condition, and equal conditions agree across chapters."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -41,7 +41,7 @@ def disagreements(chapters: Iterable[Mapping[str, Any]]) -> list[str]:
             chapter, other, was = first.setdefault(condition, (body["chapter"], name, mean))
             if not isclose(mean, was, rel_tol=1e-9):
                 found.append(
-                    f"chapter {chapter} says {other} = {was:.6g} and chapter {body['chapter']} says {name} = {mean:.6g}, "
-                    f"both for {condition}: let both read one kept result, or name the difference in the condition."
+                    f"chapter {chapter} says {other} = {was:.6g} and chapter {body['chapter']} says {name} = {mean:.6g}"
+                    f", both for {condition}: let both read one kept result, or name the difference in the condition."
                 )
     return found

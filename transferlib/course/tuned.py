@@ -12,7 +12,7 @@ from transferlib.runs.sweep import sweep
 
 
 class Tuned(NamedTuple):
-    """``best`` of the values tried for ``name``; ``table``: for each its mean, and how far it is behind the chosen one."""
+    """``best`` of the values tried for ``name``; ``table``: their means, and how far each is behind the chosen."""
 
     name: str
     best: Any
@@ -24,7 +24,7 @@ def tuned(
     reported: Sequence[int], fixed: Mapping[str, Any] | None = None, metric: str = "accuracy", ends: str = "",
     desc: str = "tuning",
 ) -> Tuned:  # fmt: skip
-    """The value of ``name`` with the highest mean ``metric`` over ``seeds``; ``run`` scores on held-out training labels.
+    """The value of ``name`` with the best mean ``metric`` over ``seeds``; ``run`` scores on held-out training labels.
 
     A value at an end of the grid might be beaten by one beyond it. It is refused where it clearly beats every inner
     value (the paired 95 % interval leaves out 0); where that is not clear, the best inner value is taken. ``ends`` says

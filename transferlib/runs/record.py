@@ -114,9 +114,7 @@ def compare(desc: str, cell: Mapping[str, Any], kept: Mapping[str, Any], again: 
         else:
             same = bool(np.array_equal(old, new))
         if not same:
-            raise UserError(
-                f"{desc}: the recorded {part!r} of {name(cell)} does not come out again: `make record` anew."
-            )
+            raise UserError(f"{desc}: the recorded {part!r} of {name(cell)} does not come out again: record anew.")
 
 
 def collect(noted: Path, into: Path, keys: Sequence[str]) -> int:
