@@ -1,3 +1,4 @@
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -41,3 +42,23 @@ def test_the_explorer_can_draw_the_state_and_the_equivalent_is_right(frame: pd.D
 def test_an_unknown_strategy_suggests_the_nearest(frame: pd.DataFrame) -> None:
     with pytest.raises(UserError, match="did you mean 'probe'"):
         curves.table(frame, "probes")
+
+
+def test_answers_give_two_way_intervals_and_accuracies_those_over_seeds() -> None:
+    rng = np.random.default_rng(0)
+    rows = [
+        {"strategy": way, "n": n, "seed": s, "right": rng.random(300) < p}
+        for way, p in (("probe", 0.7), ("small", 0.5))
+        for n in (5, 20)
+        for s in range(6)
+    ]
+    frame = pd.DataFrame(rows)
+    plain = frame.assign(accuracy=[float(np.mean(r)) for r in frame["right"]]).drop(columns="right")
+    assert curves.table(frame, "probe").equals(curves.table(plain, "probe"))
+    both, alone = curves.at(frame, "probe", 5), curves.at(plain, "probe", 5)
+    assert both.mean == pytest.approx(alone.mean) and (both.examples, alone.examples) == (300, 0)
+    assert curves.gap(frame, "probe", "small", 5).covers == "6 seeds × 300 test examples"
+    state = curves.explorer_state(
+        {"toy": frame}, {"probe": "Probe", "small": "Small"}, {"toy": {}}, ("probe",), ("small",), 5
+    )
+    assert state["datasets"][0]["equivalents"][0]["beyond"] == [True, True]

@@ -8,29 +8,51 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from transferlib.course.intervals import Interval, label_equivalent, mean_interval, paired_difference
+from transferlib.course.intervals import (
+    Interval,
+    accuracy_interval,
+    label_equivalent,
+    mean_interval,
+    paired_difference,
+)
 from transferlib.errors import UserError, nearest
 
 
 def table(frame: pd.DataFrame, strategy: str) -> pd.DataFrame:
     """Accuracy of one strategy: a row per seed, a column per n.
 
-    ``frame`` has the columns ``strategy``, ``n`` (labels per class), ``seed``, ``accuracy`` (0..1).
+    ``frame`` has the columns ``strategy``, ``n`` (labels per class), ``seed`` and ``accuracy`` (0..1), or ``right``:
+    in each row the answers to the same test examples, right (True) or wrong.
     Raises ``UserError`` for an unknown strategy.
     """
     rows = frame[frame["strategy"] == strategy]
     if rows.empty:
         raise UserError(f"Strategy {strategy!r} was not run: {nearest(strategy, set(frame['strategy']))}")
+    if "right" in frame:
+        rows = rows.assign(accuracy=[float(np.mean(right)) for right in rows["right"]])
     return rows.pivot(index="seed", columns="n", values="accuracy")
 
 
+def answers(frame: pd.DataFrame, strategy: str, n: int) -> pd.DataFrame:
+    """Right (1) and wrong (0) answers of one strategy at ``n``: a row per seed, a column per test example."""
+    rows = frame[(frame["strategy"] == strategy) & (frame["n"] == n)].sort_values("seed")
+    return pd.DataFrame(np.stack([np.asarray(right, dtype=float) for right in rows["right"]]), index=rows["seed"])
+
+
 def at(frame: pd.DataFrame, strategy: str, n: int) -> Interval:
-    """Mean accuracy of a strategy at ``n`` labels per class, with its interval over seeds."""
+    """Mean accuracy of a strategy at ``n`` labels per class: over seeds, and over examples where there are answers."""
+    if "right" in frame and len(rows := answers(frame, strategy, n)) > 1:
+        return accuracy_interval(rows)
     return mean_interval(table(frame, strategy)[n].dropna())
 
 
 def gap(frame: pd.DataFrame, a: str, b: str, n: int) -> Interval:
-    """Accuracy of ``a`` minus accuracy of ``b`` at ``n``, paired over the seeds both were run with."""
+    """Accuracy of ``a`` minus that of ``b`` at ``n``, paired over the seeds and examples both were run with."""
+    if "right" in frame:
+        left, right = answers(frame, a, n), answers(frame, b, n)
+        both = left.index.intersection(right.index)
+        if len(both) > 1:
+            return paired_difference(left.loc[both], right.loc[both])
     pair = pd.concat([table(frame, a)[n], table(frame, b)[n]], axis=1).dropna()
     return paired_difference(pair.iloc[:, 0], pair.iloc[:, 1])
 
@@ -64,8 +86,14 @@ def _equivalent(frame: pd.DataFrame, strategy: str, against: str) -> dict[str, A
         "hi": [],
         "beyond": [],
     }
+    if "right" in frame:
+        values = np.stack(
+            [answers(frame, against, n).to_numpy() for n in budgets], axis=1
+        )  # (seeds, budgets, examples)
     for n in table(frame, strategy).columns:
-        reached = table(frame, strategy)[n].dropna().to_numpy(dtype=float)
+        reached = (answers(frame, strategy, n) if "right" in frame else table(frame, strategy)[n].dropna()).to_numpy(
+            float
+        )
         k, low, high = label_equivalent(reached, budgets, values)
         beyond = not np.isfinite(k)
         result["n"].append(int(n))

@@ -168,7 +168,8 @@ def label_equivalent(
 
     ``accuracy`` (seeds,) of the head start at one budget; ``curves`` (seeds', budgets) of the strategy that
     must catch up, measured at ``budgets`` (labels per class, ascending). The mean curve is made
-    non-decreasing and interpolated in log n. The 95 % interval bootstraps the seeds of both sides.
+    non-decreasing and interpolated in log n. The 95 % interval bootstraps the seeds of both sides and, where both have
+    one more axis of right and wrong answers to the same test examples, the examples too.
     ``inf`` means: not reached at the largest measured budget.
     """
     logs, curves = np.log(np.asarray(budgets, dtype=float)), np.asarray(curves, dtype=float)
@@ -186,8 +187,12 @@ def label_equivalent(
     rng = np.random.default_rng(seed)
     replicas = []
     for _ in range(draws):
-        left = accuracy[rng.integers(len(accuracy), size=len(accuracy))].mean()
+        left = accuracy[rng.integers(len(accuracy), size=len(accuracy))].mean(0)
         right = curves[rng.integers(len(curves), size=len(curves))].mean(0)
+        if right.ndim == 2:  # examples: the same draw for both sides
+            drawn = rng.integers(right.shape[1], size=right.shape[1])
+            left, right = left[drawn].mean(), right[:, drawn].mean(1)
         replicas.append(crossing(float(left), right))
     low, high = np.quantile(replicas, [0.025, 0.975], method="inverted_cdf")
-    return crossing(float(accuracy.mean()), curves.mean(0)), float(low), float(high)
+    whole = curves.mean((0, 2)) if curves.ndim == 3 else curves.mean(0)
+    return crossing(float(accuracy.mean()), whole), float(low), float(high)

@@ -27,7 +27,7 @@ from transferlib.backbones.features import cached_features, features
 from transferlib.datasets.budgets import nested_subset
 from transferlib.errors import UserError
 
-__all__ = ["LAMBDAS", "Probe", "cached_features", "features", "fit_probe", "probe_curve", "ridge_path"]
+__all__ = ["LAMBDAS", "Probe", "cached_features", "features", "fit_probe", "probe_answers", "probe_curve", "ridge_path"]
 
 Array = NDArray[Any]
 LAMBDAS = tuple(10.0 ** (-3 + 5 * i / 11) for i in range(12))  # 1e-3 … 1e2 in twelve steps of equal ratio
@@ -152,6 +152,22 @@ def probe_curve(
 ) -> NDArray[np.float64]:
     """Test accuracy (seeds, budgets), 0..1, of :func:`fit_probe` on nested subsets of n labels per class.
 
+    The mean over test examples of :func:`probe_answers`, whose arguments and errors it shares.
+    """
+    return probe_answers(x_train, y_train, x_test, y_test, budgets, seeds, lambdas).mean(2)
+
+
+def probe_answers(
+    x_train: Tensor,
+    y_train: Tensor,
+    x_test: Tensor,
+    y_test: Tensor,
+    budgets: Sequence[int],
+    seeds: Sequence[int],
+    lambdas: Sequence[float] = LAMBDAS,
+) -> NDArray[np.bool_]:
+    """Which test examples a probe answers right (seeds, budgets, examples), for nested subsets of n labels per class.
+
     Seeds run on as many threads as torch is allowed; the numbers do not depend on it. Raises ``UserError``
     like :func:`fit_probe` and :func:`nested_subset`.
     """
@@ -161,7 +177,7 @@ def probe_curve(
     classes = len(present)
     targets = np.eye(classes, dtype=x.dtype)[labels]
 
-    def one(seed: int) -> list[float]:
+    def one(seed: int) -> NDArray[np.bool_]:
         order = np.asarray(nested_subset(y_train, max(budgets), seed))
         base = x[order].mean(0)  # a first centring, for float32's sake
         rows, goal = x[order] - base, targets[order]
@@ -177,7 +193,7 @@ def probe_curve(
             probes.append((weight, bias - base @ weight))
         scores = test @ np.concatenate([w for w, _ in probes], axis=1) + np.concatenate([b for _, b in probes])
         guess = present[scores.reshape(len(test), len(budgets), classes).argmax(2)]  # (T, B·C) → (T, B, C) → (T, B)
-        return [float(accuracy) for accuracy in (guess == truth[:, None]).mean(0)]
+        return np.equal(guess, truth[:, None]).T  # (B, T)
 
     def single() -> None:
         torch.set_num_threads(1)  # for the worker it is called in, not for the process
