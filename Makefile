@@ -12,6 +12,9 @@ KILLS     ?= 20
 LARGEST   ?= 10000
 PYTHON    ?= python3
 PORT      ?= 8000
+SEEDS     ?=
+PROCESSOR ?=
+RECORD    :=
 BUILD     ?= $(if $(filter cpu,$(PROFILE)),build,build/$(PROFILE))
 CORES     := $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 JOBS      ?= $(CORES)
@@ -24,6 +27,8 @@ export TOKENIZERS_PARALLELISM = false
 export LARGEST
 export HF_HUB_OFFLINE ?= 1
 export PYTHONHASHSEED = 0
+# Only `make read` and `make lab` set RECORD: what measures never reads it.
+export TRANSFERLIB_RECORD = $(RECORD)
 export TRANSFERLIB_BUILD = $(abspath $(BUILD))
 export TRANSFERLIB_PARAMETERS = $(PROFILE) $(SEED) $(DEVICE) $(DATA_ROOT)
 
@@ -34,7 +39,7 @@ $(shell rm -f $(READY))
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup execute book html serve lab report test lint bench flops lock audit test-latest mutants verify reference trust clean distclean
+.PHONY: help setup execute book read html serve lab report test lint bench flops lock audit test-latest mutants verify reference record replicate trust clean distclean
 
 help: ## Show this list
 	@echo "Head Start. Settings: PROFILE=smoke|cpu|gpu DEVICE=cpu|cuda SEED=0 CHAPTER=01,05 DATA_ROOT=folder JOBS=$(CORES)"
@@ -67,6 +72,10 @@ chapter-%:
 book: execute ## The book, from nothing: environment, weights, execution, pages in build/html
 	@$(MAKE) --no-print-directory html
 
+read: $(READY) ## The book from its recorded results: seconds instead of half an hour; what is not recorded is measured
+	@$(MAKE) --no-print-directory execute RECORD=$(abspath book/record) BUILD=build/read
+	@$(MAKE) --no-print-directory html BUILD=build/read
+
 html: $(READY) ## Render the pages from what was executed, without executing
 	@$(PY) scripts/book.py stage
 	@$(PY) -m sphinx -q -b html -W --keep-going -n -d $(BUILD)/doctrees $(BUILD)/src $(BUILD)/html
@@ -78,7 +87,7 @@ serve: ## Read the book at http://localhost:8000
 
 lab: $(READY) ## Work through the chapters in JupyterLab
 	@mkdir -p .venv/share/jupyter/lab/settings && cp scripts/lab.json .venv/share/jupyter/lab/settings/overrides.json
-	@OMP_NUM_THREADS=$(CORES) $(PY) -m jupyterlab --notebook-dir=notebooks
+	@OMP_NUM_THREADS=$(CORES) TRANSFERLIB_RECORD=$(abspath book/record) $(PY) -m jupyterlab --notebook-dir=notebooks
 
 report: $(READY) ## A decision for your own data: make report DATA=my_photos, or a CSV (OUT=report EXECUTOR=local|ray)
 	@test -n "$(DATA)" || { echo "make report needs DATA: a folder with a sub-folder of images for each class, or a CSV with a column 'label' and one 'file' or 'text'."; exit 2; }
@@ -119,6 +128,12 @@ verify: execute ## Re-measure, and print every metric that left its reference in
 
 reference: $(READY) ## Make the metrics of the last full run the reference, when every claim holds
 	@$(PY) scripts/verify.py keep
+
+record: $(READY) ## Make the sweeps of the last full run the record (PROFILE=cpu CHAPTER=01)
+	@$(PY) scripts/record.py --only "$(CHAPTER)"
+
+replicate: $(READY) ## Do the claims repeat with other seeds, or as an older processor? (SEEDS=1000,2000 PROCESSOR=avx2)
+	@$(PY) scripts/replicate.py --seeds "$(SEEDS)" --processor "$(PROCESSOR)" --chapters "$(CHAPTER)"
 
 trust: $(READY) ## Kill, starve and repeat the smoke run, and print a table (CHAPTER=01,15 TRIALS=20 KILLS=20)
 	@$(PY) scripts/trust.py --chapters "$(CHAPTER)" --trials $(TRIALS) --kills $(KILLS)

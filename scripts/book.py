@@ -160,7 +160,7 @@ def stage(build: Build) -> None:
     """Collect what Sphinx reads: the book's pages, the executed chapters, metrics and provenance."""
     source = build / "src"
     kept: set[Path] = set()
-    for path in (p for p in (ROOT / "book").rglob("*") if p.is_file() and "__pycache__" not in p.parts):
+    for path in (p for p in (ROOT / "book").rglob("*") if p.is_file() and not {"__pycache__", "record"} & set(p.parts)):
         kept.add(target := source / path.relative_to(ROOT / "book"))
         if not target.is_file() or target.stat().st_mtime_ns != path.stat().st_mtime_ns:
             target.parent.mkdir(parents=True, exist_ok=True)
