@@ -39,7 +39,7 @@ $(shell rm -f $(READY))
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup execute book read html serve lab report test lint bench flops lock audit test-latest mutants verify reference record replicate trust clean distclean
+.PHONY: help setup execute book read html serve lab report test lint format bench flops lock audit test-latest mutants verify reference record replicate trust clean distclean
 
 help: ## Show this list
 	@echo "Head Start. Settings: PROFILE=smoke|cpu|gpu DEVICE=cpu|cuda SEED=0 CHAPTER=01,05 DATA_ROOT=folder JOBS=$(CORES)"
@@ -97,8 +97,11 @@ report: $(READY) ## A decision for your own data: make report DATA=my_photos, or
 test: $(READY) ## The tests; what needs a browser or the network is skipped, with its reason, where there is none
 	@$(PY) -m pytest
 
-lint: $(READY) ## Style and types
-	@$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy
+lint: $(READY) ## Style and types, of the package and of the chapters' cells
+	@$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) scripts/chapters.py check && $(PY) -m mypy
+
+format: $(READY) ## Lay out the package and the chapters' cells (CHAPTER=01,05); prose stays as it is
+	@$(PY) -m ruff format . && $(PY) scripts/chapters.py format --only "$(CHAPTER)"
 
 bench: $(READY) ## Ours against the peers and the machine's limits, one table from one run (LARGEST=100000 pictures)
 	@mkdir -p $(BUILD)

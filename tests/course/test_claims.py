@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transferlib.course.claims import check_claim, check_fact, check_null, html, number, spelled, verdict
+from transferlib.course.claims import check_claim, check_fact, check_null, html, verdict
 from transferlib.course.intervals import Interval
 from transferlib.errors import UserError
 
@@ -74,12 +74,6 @@ def test_the_box_prints_as_many_digits_as_the_statement() -> None:
     small = Interval(-0.0861, -0.0922, -0.0798, 20)
     box = html(check_claim("cosine", "A cosine of {value}.", small, below=0, digits=3))
     assert "cosine of \u22120.086." in box and "\u22120.086 [\u22120.092, \u22120.080]" in box
-
-
-def test_numbers_are_printed_with_a_real_minus_and_infinity() -> None:
-    assert number(-1.25) == "\u22121.2"
-    assert number(float("inf")) == "∞"
-    assert "15.0 to 21.4" in spelled(LEAD, "points")
 
 
 def test_a_claim_without_a_value_or_a_threshold_is_refused() -> None:

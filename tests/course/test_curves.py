@@ -62,3 +62,16 @@ def test_answers_give_two_way_intervals_and_accuracies_those_over_seeds() -> Non
         {"toy": frame}, {"probe": "Probe", "small": "Small"}, {"toy": {}}, ("probe",), ("small",), 5
     )
     assert state["datasets"][0]["equivalents"][0]["beyond"] == [True, True]
+
+
+def test_values_a_seed_come_in_the_order_of_the_seeds_and_average_the_rest(frame: pd.DataFrame) -> None:
+    backwards = frame.iloc[::-1]
+    assert curves.seeds_of(backwards, "accuracy", strategy="probe", n=10).tolist() == [0.6, 0.61, 0.62, 0.63]
+    mixed = curves.seeds_of(backwards, "accuracy", strategy="probe")
+    assert mixed == pytest.approx([0.6, 0.61, 0.62, 0.63])
+    assert len(curves.seeds_of(frame, "accuracy")) == 4
+
+
+def test_values_of_runs_that_were_not_made_are_refused(frame: pd.DataFrame) -> None:
+    with pytest.raises(UserError, match=r"No run has strategy='probe', n=7\."):
+        curves.seeds_of(frame, "accuracy", strategy="probe", n=7)

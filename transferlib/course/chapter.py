@@ -15,6 +15,7 @@ from transferlib.course import claims as claiming
 from transferlib.course import figures, profiles
 from transferlib.course.facts import Condition
 from transferlib.course.intervals import Interval
+from transferlib.course.printing import ends, number
 from transferlib.errors import UserError
 from transferlib.runs import provenance, record
 from transferlib.runs.files import write
@@ -63,16 +64,15 @@ class Run:
         if isinstance(value, Interval):
             value = value.scaled(scale)
             self.metrics[name] = dict(value._asdict())
-            low, high = claiming.number(value.low, digits), claiming.number(value.high, digits)
-            _glue(name, f"{claiming.number(value.mean, digits)}{unit}")
-            _glue(f"{name}_interval", f"{low} to {high}{unit}")
+            _glue(name, f"{number(value.mean, digits)}{unit}")
+            _glue(f"{name}_interval", f"{ends(value, digits)}{unit}")
         elif isinstance(value, str):
             self.metrics[name] = value
             _glue(name, value)
         else:
             self.metrics[name] = value * scale
             digits = 0 if isinstance(value, int) else digits
-            _glue(name, f"{claiming.number(value * scale, digits)}{unit}")
+            _glue(name, f"{number(value * scale, digits)}{unit}")
 
     def claim(
         self, id: str, statement: str, value: Interval, *, above: float | None = None, below: float | None = None,

@@ -11,6 +11,7 @@ from html import escape
 from typing import Any
 
 from transferlib.course.intervals import Interval
+from transferlib.course.printing import bracketed, number, spelled
 from transferlib.errors import UserError
 
 WORDS = {
@@ -69,26 +70,6 @@ class Claim:
 def threshold(value: float) -> str:
     """A threshold as its author wrote it: ``5``, ``0.3``, ``−4``."""
     return f"{value:g}".replace("-", "\u2212")
-
-
-def number(value: float, digits: int = 1) -> str:
-    """A number as it is printed: a real minus sign, ``digits`` decimals, ``∞`` for infinity.
-
-    >>> number(3.14159, 2), number(float("inf"))
-    ('3.14', '∞')
-    """
-    if abs(value) == float("inf"):
-        return "∞" if value > 0 else "\u2212∞"
-    return f"{value:.{digits}f}".replace("-", "\u2212")
-
-
-def spelled(value: Interval, unit: str = "", digits: int = 1) -> str:
-    """``18.2 points (95 % interval 15.0 to 21.4)``."""
-    unit = f" {unit}" if unit else ""
-    return (
-        f"{number(value.mean, digits)}{unit} (95\u00a0% interval "
-        f"{number(value.low, digits)} to {number(value.high, digits)})"
-    )
 
 
 def verdict(value: Interval, above: float | None, below: float | None) -> str:
@@ -181,10 +162,9 @@ def filled(id: str, statement: str, value: Interval, unit: str, digits: int) -> 
 def html(claim: Claim) -> str:
     """The claim as a small box: statement, verdict in words, interval and what it covers, condition."""
     unit = f" {claim.unit}" if claim.unit else ""
-    mean, low, high = (number(v, claim.digits) for v in claim.value[:3])
     parts = [f"<strong>{WORDS[claim.verdict]}</strong>"]
     if claim.value.low != claim.value.high:
-        parts.append(f"{mean}{unit} [{low}, {high}], 95 % interval over {claim.value.covers}")
+        parts.append(f"{bracketed(claim.value, claim.unit, claim.digits)}, 95 % interval over {claim.value.covers}")
     if claim.verdict == "null":
         seen = number(claim.value.detectable, claim.digits)
         parts.append(f"this run could have seen a difference of {seen}{unit}")

@@ -1,4 +1,4 @@
-"""Label-budget curves: from one accuracy per (strategy, n, seed) to bands, paired gaps and label equivalents."""
+"""Values a seed; label-budget curves from one accuracy per (strategy, n, seed): bands, paired gaps, equivalents."""
 
 from collections.abc import Mapping, Sequence
 from itertools import product
@@ -16,6 +16,21 @@ from transferlib.course.intervals import (
     paired_difference,
 )
 from transferlib.errors import UserError, nearest
+
+
+def seeds_of(frame: pd.DataFrame, column: str, **where: Any) -> NDArray[np.float64]:
+    """One value a seed, in the order of the seeds: the mean of ``column`` over the rows where all of ``where`` holds.
+
+    Raises ``UserError`` when no row fits.
+
+    >>> runs = pd.DataFrame({"way": ["lora", "full", "lora"], "seed": [1, 0, 0], "accuracy": [0.5, 0.75, 0.25]})
+    >>> seeds_of(runs, "accuracy", way="lora").tolist()
+    [0.25, 0.5]
+    """
+    rows = frame[np.logical_and.reduce([frame[key] == value for key, value in where.items()])] if where else frame
+    if rows.empty:
+        raise UserError(f"No run has {', '.join(f'{key}={value!r}' for key, value in where.items())}.")
+    return rows.groupby("seed")[column].mean().to_numpy(dtype=float)
 
 
 def table(frame: pd.DataFrame, strategy: str) -> pd.DataFrame:

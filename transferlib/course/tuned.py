@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from transferlib.course.claims import number
+from transferlib.course.printing import bracketed, number
 from transferlib.course.intervals import paired_difference
 from transferlib.errors import UserError
 from transferlib.runs.sweep import sweep
@@ -55,7 +55,6 @@ def tuned(
     rows = []
     for i, value in enumerate(values):
         behind = paired_difference(scores[best], scores[i])
-        low, mean, high = (number(100 * part) for part in (behind.low, behind.mean, behind.high))
-        said = "chosen" if i == best else f"{mean} [{low}, {high}]"
+        said = "chosen" if i == best else bracketed(behind.scaled(100))
         rows.append({name: value, f"{metric} (%)": number(100 * means[i]), "points behind the chosen": said})
     return Tuned(name, values[best], pd.DataFrame(rows))

@@ -13,8 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 from sklearn.metrics import balanced_accuracy_score
 
-from transferlib.course.claims import spelled
 from transferlib.course.intervals import Interval
+from transferlib.course.printing import spelled
 from transferlib.errors import UserError
 
 MARGIN = 0.05  # a difference in accuracy that would matter
