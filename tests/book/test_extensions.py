@@ -243,8 +243,11 @@ def test_chapters_are_found_by_what_their_code_imports(tmp_path):
     (tmp_path / "chapters").mkdir()
     cells = [
         {"cell_type": "markdown", "source": "# 06 LoRA\n\nfrom transferlib.tuning import probes\n"},
-        {"cell_type": "code", "source": "from transferlib.peft.lora import add_lora\nfrom transferlib.course import chapter"},
-    ]  # fmt: skip
+        {
+            "cell_type": "code",
+            "source": "from transferlib.peft.lora import LoRA\nfrom transferlib.course import chapter",
+        },
+    ]
     (tmp_path / "chapters" / "06_lora.ipynb").write_text(json.dumps({"cells": cells}))
     found = hs_techniques.users(hs_chapters.chapters(tmp_path), tmp_path)
     assert found == {"transferlib.peft.lora": ["06"], "transferlib.course.chapter": ["06"]}
@@ -263,7 +266,8 @@ def test_duration(seconds, words):
 
 def test_what_stands_between_depth_start_and_depth_end_is_folded_in(render) -> None:
     page, warnings = render(
-        "## Part\n\n:::{depth} 2\nZero.\n:::\n\n:::{depth-start} 3\n:title: Inner\n:::\n\nOne.\n\n| a |\n|---|\n| Two |\n\n"
+        "## Part\n\n:::{depth} 2\nZero.\n:::\n\n:::{depth-start} 3\n:title: Inner\n:::\n\nOne.\n\n"
+        "| a |\n|---|\n| Two |\n\n"
         "Three.\n\n:::{depth-end}\n:::\n\nFour.\n\n:::{depth-start} 2\n:::\n\nFive.\n\n:::{depth-end}\n:::"
     )
     assert warnings == ""
