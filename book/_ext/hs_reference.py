@@ -50,9 +50,8 @@ def automodule(module: str, members: bool = True) -> str:
 def page(name: str) -> str:
     """A page of the reference: the docstring of its folder, then a section for each module."""
     folder = f"transferlib.{name}"
-    intro = automodule(folder, members=False) if name != ALONE else ""
-    rest = [module for module in pages()[name] if module != folder]
-    return "\n".join([intro, *(f"## {module}\n\n{automodule(module)}" for module in rest)])
+    head = f"# {folder}\n\n{automodule(folder, members=False)}" if name != ALONE else "# Beside the folders\n"
+    return "\n".join([head, *(f"## {m}\n\n{automodule(m)}" for m in pages()[name] if m != folder)])
 
 
 def overview() -> str:
@@ -68,22 +67,19 @@ def overview() -> str:
 
 
 class Api(SphinxDirective):
-    """``{api} peft``: the page of a folder; ``{api} overview``, ``techniques`` and ``chapters`` make the first one."""
+    """The parts of the reference's first page: ``{api} overview``, ``techniques`` or ``chapters``."""
 
     required_arguments = 1
 
     def run(self) -> list[nodes.Node]:
         what, source = self.arguments[0], Path(self.env.srcdir)
-        first = {"overview": overview, "techniques": lambda: techniques(source), "chapters": lambda: behind(source)}
-        if what not in pages() and what not in first:
-            raise self.error(f"api: {what!r} is unknown; write one of {', '.join([*first, *pages()])}.")
-        for module in pages().get(what, hs_house.MODULES):
-            self.env.note_dependency(str(hs_house.MODULES[module]))
-        self.env.note_dependency(str(source / "glossary.md"))
-        if what in first:
-            self.env.glob_toctrees.add(self.env.docname)  # Sphinx reads the page again when a chapter appears
-        found = self.parse_text_to_nodes(first[what]() if what in first else page(what), allow_section_headings=True)
-        return [*found, self.tree()] if what == "overview" else found
+        parts = {"overview": overview, "techniques": lambda: techniques(source), "chapters": lambda: behind(source)}
+        if what not in parts:
+            raise self.error(f"api: {what!r} is unknown; write one of {', '.join(parts)}.")
+        for path in (*hs_house.MODULES.values(), source / "glossary.md"):
+            self.env.note_dependency(str(path))
+        self.env.glob_toctrees.add(self.env.docname)  # Sphinx reads the page again when a chapter appears
+        return [*self.parse_text_to_nodes(parts[what]()), *([self.tree()] if what == "overview" else [])]
 
     def tree(self) -> nodes.Node:
         """The hidden table of contents: every page of the reference has its place in the book."""
@@ -97,15 +93,16 @@ class Api(SphinxDirective):
 
 def _write(app: Sphinx) -> None:
     """Give Sphinx a file for each page of the reference; where there is no api.md, there is no reference."""
-    if not (Path(app.srcdir) / "api.md").is_file():
-        return
     folder = Path(app.srcdir) / "api"
+    if not folder.with_suffix(".md").is_file():
+        return
     folder.mkdir(exist_ok=True)
     for name in pages():
-        title = "Beside the folders" if name == ALONE else f"transferlib.{name}"
-        (folder / f"{name}.md").write_text(f"# {title}\n\n```{{api}} {name}\n```\n", encoding="utf-8")
-        # As old as the code that writes it: what makes the page new is a change of its modules.
-        os.utime(folder / f"{name}.md", (0, Path(__file__).stat().st_mtime))
+        path = folder / f"{name}.md"
+        path.write_text(page(name), encoding="utf-8")
+        # As old as what decides its text, so that Sphinx reads it again only when that changed.
+        room = hs_house.PACKAGE / name if name != ALONE else hs_house.PACKAGE
+        os.utime(path, (0, max(place.stat().st_mtime for place in (room, Path(__file__)))))
 
 
 def _plain_docstring(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:

@@ -65,7 +65,7 @@ def render(tmp_path_factory):
         (":::{notation} A table\nx\n:::", "notation line 'x': write 'LaTeX | name'"),
         ("{chapter}`99`", "chapter role: '99' names no chapter; write 01 to 15"),
         ("```{measured} 99 lead\n```", "chapter '99' is unknown; write 01 to 15."),
-        ("```{api} attic\n```", "api: 'attic' is unknown; write one of overview, techniques, chapters, runs, datasets"),
+        ("```{api} attic\n```", "api: 'attic' is unknown; write one of overview, techniques, chapters."),
         (":::{depth-end}\n:::", "depth-end: there is no depth-start before it in this section."),
         (
             ":::{depth} 2\nText.\n:::\n\n:::{depth-end}\n:::",

@@ -116,7 +116,7 @@ def test_search_finds_catastrophic_forgetting(site, tab):
     [
         ("LoRA", "api/peft.html#module-transferlib.peft.lora"),
         ("EWC", "api/continual.html#transferlib.continual.penalties.EWC"),
-        ("DANN", "api/domains.html#module-transferlib.domains.adversarial"),
+        ("DANN", "api/domains.html#transferlib.domains.adversarial.fit_dann"),
         ("WiSE-FT", "api/tuning.html#module-transferlib.tuning.wise_ft"),
         ("TENT", "api/domains.html#transferlib.domains.at_test_time.Tent"),
     ],
