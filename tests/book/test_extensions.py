@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-EXT = Path(__file__).resolve().parents[2] / "book" / "_ext"
+ROOT = Path(__file__).resolve().parents[2]
+EXT = ROOT / "book" / "_ext"
 pytest.importorskip("sphinx", reason="Sphinx is not installed: pip install -e .[book]")
 sys.path.insert(0, str(EXT))
 
@@ -207,6 +208,11 @@ def test_a_folder_is_a_page_and_the_other_files_share_one(floors, page, modules)
     assert ("b" in found) == any("b" in floor for floor in floors)
 
 
+def test_contributing_names_every_room():
+    rooms = re.findall(r"^\| `(\w+)/` \|", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"), re.M)
+    assert rooms == [name for name in hs_reference.pages() if name != hs_reference.ALONE]
+
+
 def test_pages_stand_in_the_order_of_the_floors():
     order = [name for floor in hs_house.FLOORS for name in floor]
     folders = [name for name in hs_reference.pages() if name != hs_reference.ALONE]
@@ -254,8 +260,19 @@ def test_chapters_are_found_by_what_their_code_imports(tmp_path):
     assert hs_techniques.behind(tmp_path).endswith("| {chapter}`06` | {py:obj}`peft.lora <transferlib.peft.lora>` |")
 
 
+def test_the_changelog_leads_from_old_addresses_to_ones_that_exist():
+    rows = re.findall(
+        r"^\| `transferlib\.(\S+)` \| `(transferlib\.\S+)` \|$", (ROOT / "CHANGELOG.md").read_text(), re.M
+    )
+    assert len(rows) > 50 and len({old for old, _ in rows}) == len(rows)
+    for _, new in rows:
+        module, _, name = new.rpartition(".")
+        inside = hs_house.MODULES[module].read_text(encoding="utf-8") if new not in hs_house.MODULES else ""
+        assert new in hs_house.MODULES or re.search(rf"^(def |class )?{name}\b", inside, re.M), new
+
+
 def test_chapters_link_to_each_other_by_number_so_that_a_partial_book_renders():
-    notebooks = (EXT.parents[1] / "notebooks").glob("[0-9][0-9]_*.md")
+    notebooks = (ROOT / "notebooks").glob("[0-9][0-9]_*.md")
     assert [path.name for path in notebooks if "/chapters/" in path.read_text(encoding="utf-8")] == []
 
 
