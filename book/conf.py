@@ -13,7 +13,7 @@ author = "the Head Start authors"
 copyright = f"{datetime.now(tz=UTC):%Y}, {author}"
 language = "en"
 
-# Where the repository lives, for "open in Colab / Binder" and the change feed. Empty: the links are left out.
+# Where the repository lives, for "open in Colab / Binder". Empty: the links are left out.
 hs_repository = os.environ.get("HS_REPOSITORY", "")
 hs_branch = os.environ.get("HS_BRANCH", "main")
 # The branch the built book is published on: Colab opens the executed notebooks from there.

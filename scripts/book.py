@@ -115,24 +115,6 @@ def execute(name: str, build: Build, parameters: Parameters) -> None:
     print(f"{name} executed in {time.time() - started:.0f} s", file=sys.stderr)
 
 
-def close_depths(sources: list[str]) -> list[str]:
-    """A ``::::{depth}`` that holds code cells spans several cells: end it in its own, and say where it really ends.
-
-    The book's ``depth-end`` moves everything in between into the folded section.
-    """
-    fence, closed = "", []
-    for source in sources:
-        lines, here = [], False
-        for line in source.split("\n"):
-            if not fence and (found := re.match(r"(:{3,})\{depth\}", line)):
-                fence, here = found.group(1), True
-            elif fence and line.strip() == fence:
-                line, fence = (line if here else "```{depth-end}\n```"), ""
-            lines.append(line)
-        closed.append("\n".join([*lines, fence] if fence and here else lines))
-    return closed
-
-
 def merged(path: Path, executed: Path) -> str:
     """Today's prose with the outputs of the run: an edit to the text needs no execution."""
     import jupytext
@@ -147,9 +129,6 @@ def merged(path: Path, executed: Path) -> str:
         # Progress bars speak on stderr; they are for the one who waits, not for the reader.
         cell.outputs = [o for o in done.outputs if o.get("name") != "stderr"]
         cell.execution_count = done.execution_count
-    words = [cell for cell in page.cells if cell.cell_type == "markdown"]
-    for cell, source in zip(words, close_depths([cell.source for cell in words]), strict=True):
-        cell.source = source
     for number, cell in enumerate(page.cells):
         cell["id"] = f"cell-{number}"  # jupytext draws random ones: the same page must be the same bytes
     return nbformat.writes(page) + "\n"

@@ -179,12 +179,3 @@ def test_make_says_what_is_wrong_in_one_sentence_and_writes_nothing(
 def test_make_alone_lists_its_targets() -> None:
     run = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
     assert all(f"make {name}" in run.stdout for name in ("setup", "execute", "book", "serve", "lab", "test", "clean"))
-
-
-def test_a_depth_that_holds_code_cells_is_closed_in_its_own_cell() -> None:
-    one, two, three = book.close_depths(
-        ["Before.\n::::{depth} 2\nA.\n::::\n\n::::{depth} 3\nB.", ":::{note}\nC.\n:::", "D.\n::::\n\nE."]
-    )
-    assert one.endswith("::::{depth} 3\nB.\n::::") and one.count("{depth-end}") == 0
-    assert two == ":::{note}\nC.\n:::"
-    assert three == "D.\n```{depth-end}\n```\n\nE."

@@ -1,50 +1,14 @@
 """The house: imports point down, no circle, a folder's ``__init__.py`` is a docstring, tests mirror the code."""
 
 import ast
+import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGE = ROOT / "transferlib"
-# From the ground up: a room imports itself and what stands in a lower line.
-FLOORS = (
-    ("errors",),
-    ("runs", "datasets"),
-    ("backbones", "course"),
-    ("tuning", "peft", "continual", "widgets", "zeroshot", "incontext", "multitask", "meta", "preference"),
-    ("domains",),
-    ("own_data",),
-    ("__main__",),
-)
-TECHNIQUES = {"backbones", "datasets", "tuning", "peft", "continual", "domains",
-              "zeroshot", "incontext", "multitask", "meta", "preference"}  # fmt: skip
+sys.path.insert(0, str(ROOT / "book" / "_ext"))
+from hs_house import FLOORS, MODULES, PACKAGE, TECHNIQUES, imported, room  # noqa: E402
 
-
-def name(path: Path) -> str:
-    """``transferlib/peft/lora.py`` → ``transferlib.peft.lora``."""
-    parts = path.relative_to(ROOT).with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-
-
-MODULES = {name(path): path for path in sorted(PACKAGE.rglob("*.py"))}
-
-
-def imported(source: str) -> set[str]:
-    """The package's modules that ``source`` imports anywhere, also inside of functions."""
-    found = set()
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            inner = {f"{node.module}.{alias.name}" for alias in node.names} & set(MODULES)
-            found |= inner or {node.module}
-    return {module for module in found if module.split(".")[0] == "transferlib"}
-
-
-ARROWS = {module: imported(path.read_text(encoding="utf-8")) - {module} for module, path in MODULES.items()}
-
-
-def room(module: str) -> str:
-    return module.split(".")[1] if "." in module else ""
+ARROWS = {module: set(imported(path.read_text(encoding="utf-8"))) - {module} for module, path in MODULES.items()}
 
 
 def test_every_room_stands_on_exactly_one_floor() -> None:

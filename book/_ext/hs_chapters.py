@@ -83,6 +83,12 @@ def read_chapter(notebook: Path, provenance: Path) -> Chapter:
     )
 
 
+def code_of(notebook: Path) -> str:
+    """The source of a notebook's code cells."""
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    return "\n\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "code")
+
+
 def chapters(source: Path) -> list[Chapter]:
     """Every chapter under ``source/chapters``, in order; none is an ordinary answer."""
     return [

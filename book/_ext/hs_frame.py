@@ -61,8 +61,7 @@ def _description(body: str) -> str:
 
 
 TIDY = [
-    # Figures and tables that a run wrote scroll sideways on their own on a narrow screen.
-    (r'(<figure class="hs-figure"[^>]*>)(<svg.*?</svg>)', r'\1<div class="hs-figure__scroll">\2</div>'),
+    # Tables that pandas wrote scroll sideways on their own on a narrow screen.
     (
         r'<table border="1" class="(dataframe[^"]*)">(.*?)</table>',
         r'<div class="hs-scroll"><table class="\1">\2</table></div>',

@@ -1,8 +1,8 @@
-"""Directives for readers: ``depth`` (and ``depth-end``), ``formula``, ``exercise`` and ``solution``.
+"""Directives for readers: ``depth``, ``formula``, ``exercise`` and ``solution``.
 
 All of them are plain HTML (native ``<details>``), so the page reads without JavaScript.
-Code cells cannot stand inside a directive: MyST-NB reads them at the top level only. A ``depth`` that is to hold some
-ends before the first of them, and ``depth-end`` moves what follows, up to itself, inside.
+Code cells cannot stand inside a directive: MyST-NB reads them at the top level only. A folded section that holds some
+begins with ``depth-start`` and stops at ``depth-end``.
 """
 
 from typing import Any, ClassVar
@@ -12,9 +12,10 @@ from docutils.parsers.rst import directives
 from hs_symbols import Symbol, book_symbols, mark, override
 from sphinx import addnodes
 from sphinx.application import Sphinx
-from sphinx.errors import ExtensionError
+from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
+logger = logging.getLogger(__name__)
 LEVELS = {2: "Deeper", 3: "Research"}
 
 
@@ -90,26 +91,41 @@ class Depth(_Directive):
         return [node]
 
 
-class DepthEnd(_Directive):
-    """Where the last ``depth`` really ends: everything between the two belongs into it."""
+class DepthStart(Depth):
+    """``:::{depth-start} 2`` with ``:title:``; what follows, up to ``depth-end``, is the folded section."""
 
     has_content = False
 
     def run(self) -> list[nodes.Node]:
-        return [nodes.comment("", "", classes=["hs-depth-end"])]
+        (node,) = super().run()
+        node["started"] = self.get_location()
+        return [node]
+
+
+class DepthEnd(_Directive):
+    """Where the section that ``depth-start`` began is over."""
+
+    has_content = False
+
+    def run(self) -> list[nodes.Node]:
+        return [nodes.comment("", "", classes=["hs-depth-end"], stopped=self.get_location())]
 
 
 def fold(app: Sphinx, doctree: nodes.document) -> None:
-    """Move what stands between a ``depth`` and its ``depth-end`` into the folded body."""
+    """Move what stands between a ``depth-start`` and its ``depth-end`` into the folded body."""
     for end in [node for node in doctree.findall(nodes.comment) if "hs-depth-end" in node["classes"]]:
         siblings = end.parent.children
         stop = siblings.index(end)
-        depths = [node for node in siblings[:stop] if isinstance(node, hs_box) and "hs-depth" in node["classes"]]
-        if not depths:
-            raise ExtensionError("depth-end: there is no depth before it in this section.")
-        start = siblings.index(depths[-1])
-        depths[-1].children[-1].extend(siblings[start + 1 : stop])  # type: ignore[attr-defined]
+        start = next((i for i in reversed(range(stop)) if "started" in getattr(siblings[i], "attributes", ())), None)
+        if start is None:
+            logger.warning("depth-end: there is no depth-start before it in this section.", location=end["stopped"])
+            continue
+        del siblings[start]["started"]
+        siblings[start].children[-1].extend(siblings[start + 1 : stop])
         del siblings[start + 1 : stop + 1]
+    for node in doctree.findall(hs_box):
+        if "started" in node:
+            logger.warning("depth-start: no depth-end follows in this section.", location=node["started"])
 
 
 class Formula(_Directive):
@@ -212,6 +228,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_node(hs_box, html=(_visit, _depart), text=(_skip, _skip), latex=(_skip, _skip))
     for name, directive in [
         ("depth", Depth),
+        ("depth-start", DepthStart),
         ("depth-end", DepthEnd),
         ("formula", Formula),
         ("exercise", Exercise),

@@ -1,43 +1,21 @@
-"""The package's reference from its docstrings, and CHANGELOG.md as a page and as a feed."""
+"""The package's reference, made from its folders and docstrings, and CHANGELOG.md as a page."""
 
+import os
 import re
 from contextlib import suppress
-from html import escape
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import hs_house
 from docutils import nodes
 from hs_reading import text
+from hs_techniques import behind, short, techniques
+from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-import transferlib
-
-PACKAGE = Path(transferlib.__file__).parent
-ROOMS = {
-    "reused": (
-        "What is reused",
-        ("backbones", "language", "weights", "extraction", "layers", "filters", "similarity", "selfsupervised"),
-    ),
-    "data": ("What it is reused on", ("datasets", "budgets", "domains", "collection", "scan", "datacheck")),
-    "strategies": (
-        "How it is reused",
-        ("strategies", "freezing", "groups", "probes", "lora", "deltas", "adapters", "prompts", "patterns"),
-    ),
-    "forgetting": ("Keeping what was known", ("fisher", "persample", "forgetting", "rehearsal", "progressive")),
-    "domains": ("Crossing a domain gap", ("alignment", "adversarial", "reweighting", "test_time")),
-    "tasks": ("Many tasks", ("multitask", "meta")),
-    "preferences": ("Preferences", ("preference",)),
-    "running": (
-        "Running it",
-        ("training", "team", "curves", "sweep", "decision", "calibration", "saved", "words", "profiles", "provenance"),
-    ),
-    "showing": (
-        "Showing it",
-        ("chapter", "figures", "claims", "intervals", "exercises", "report", "widgets", "errors"),
-    ),
-}
+ALONE = "files"  # the page of the modules that stand beside the folders
 
 
 class Changelog(SphinxDirective):
@@ -59,75 +37,72 @@ def changelog(start: Path) -> Path | None:
     return next((path for path in places if path.is_file()), None)
 
 
-def feed(markdown: str, base: str) -> str:
-    """CHANGELOG.md as an Atom feed: one entry a heading ``## [version] - date`` or ``## date``."""
-    entries = []
-    dates = []
-    for block in re.split(r"^## +", markdown, flags=re.M)[1:]:
-        title, _, rest = block.partition("\n")
-        date = re.search(r"\d{4}-\d\d-\d\d", title)
-        if not date:
-            continue
-        dates.append(date.group())
-        name = re.sub(r"[\[\]]", "", title).strip()
-        slug = re.sub(r"[^0-9a-z.]+", "-", name.lower())
-        address = f"{base.rstrip('/')}/changes.html" if base else "changes.html"
-        entries.append(
-            f"<entry><title>{escape(name)}</title><id>urn:head-start:{slug}</id>"
-            f'<updated>{date.group()}T00:00:00Z</updated><link href="{escape(address)}"/>'
-            f'<content type="text">{escape(rest.strip())}</content></entry>'
-        )
-    updated = max(dates, default="1970-01-01")
-    return (
-        '<?xml version="1.0" encoding="utf-8"?>\n<feed xmlns="http://www.w3.org/2005/Atom">'
-        "<title>Changes to Head Start</title><id>urn:head-start:changes</id>"
-        f"<author><name>the Head Start authors</name></author><updated>{updated}T00:00:00Z</updated>"
-        f"{''.join(entries)}</feed>\n"
-    )
+def pages() -> dict[str, list[str]]:
+    """The pages of the reference, from the ground up, each with the modules it describes."""
+    return {room or ALONE: modules for room, modules in hs_house.rooms().items()}
 
 
-def _feed(app: Sphinx, config: Any) -> None:
-    """Write the feed where Sphinx collects static files."""
-    path = changelog(Path(app.confdir))
-    folder = Path(app.doctreedir) / "hs_static"
-    folder.mkdir(parents=True, exist_ok=True)
-    content = feed(path.read_text(encoding="utf-8") if path else "", config.html_baseurl)
-    (folder / "changes.xml").write_text(content, encoding="utf-8")
+def automodule(module: str, members: bool = True) -> str:
+    """Markdown that lets autodoc describe a module, or only print its docstring."""
+    return f"```{{eval-rst}}\n.. automodule:: {module}\n{'   :members:' * members}\n```\n"
 
 
-def listed(room: str) -> list[str]:
-    """The modules of a room; the last room also takes what no other room names."""
-    named = {name for _, modules in ROOMS.values() for name in modules}
-    rest = [p.stem for p in sorted(PACKAGE.glob("[a-z]*.py")) if p.stem not in named]
-    return [*ROOMS[room][1], *(rest if room == list(ROOMS)[-1] else [])]
+def page(name: str) -> str:
+    """A page of the reference: the docstring of its folder, then a section for each module."""
+    folder = f"transferlib.{name}"
+    head = f"# {folder}\n\n{automodule(folder, members=False)}" if name != ALONE else "# Beside the folders\n"
+    return "\n".join([head, *(f"## {m}\n\n{automodule(m)}" for m in pages()[name] if m != folder)])
 
 
-def exists(name: str) -> bool:
-    """Whether the package has a module or a package of that name."""
-    return (PACKAGE / f"{name}.py").is_file() or (PACKAGE / name / "__init__.py").is_file()
+def overview() -> str:
+    """Each page of the reference with what it holds."""
+    found = [automodule("transferlib", members=False)]
+    for name, modules in pages().items():
+        folder = f"transferlib.{name}"
+        says = hs_house.docstring(folder) if folder in modules else "One technique, one file, until it needs a second."
+        links = " · ".join(short(module) for module in modules if module != folder)
+        title = "beside the folders" if name == ALONE else folder
+        found.append(f"{{doc}}`{title} </api/{name}>`\n: {says}\n\n  {links}\n")
+    return "\n".join(found)
 
 
 class Api(SphinxDirective):
-    """``{api} strategies``: the modules of one room of the package, from their docstrings."""
+    """The parts of the reference's first page: ``{api} overview``, ``techniques`` or ``chapters``."""
 
     required_arguments = 1
 
     def run(self) -> list[nodes.Node]:
-        room = self.arguments[0]
-        if room not in ROOMS:
-            raise self.error(f"api: room {room!r} is unknown; write one of {', '.join(ROOMS)}.")
-        found = [name for name in listed(room) if exists(name)]
-        if not found:
-            return [text("p", "hs-nothing", "Not written yet.")]
-        parts = []
-        for name in found:
-            path = PACKAGE / f"{name}.py"
-            if path.is_file():
-                self.env.note_dependency(str(path))
-            parts.append(
-                f"## transferlib.{name}\n\n```{{eval-rst}}\n.. automodule:: transferlib.{name}\n   :members:\n```\n"
-            )
-        return self.parse_text_to_nodes("\n".join(parts), allow_section_headings=True)
+        what, source = self.arguments[0], Path(self.env.srcdir)
+        parts = {"overview": overview, "techniques": lambda: techniques(source), "chapters": lambda: behind(source)}
+        if what not in parts:
+            raise self.error(f"api: {what!r} is unknown; write one of {', '.join(parts)}.")
+        for path in (*hs_house.MODULES.values(), source / "glossary.md"):
+            self.env.note_dependency(str(path))
+        self.env.glob_toctrees.add(self.env.docname)  # Sphinx reads the page again when a chapter appears
+        return [*self.parse_text_to_nodes(parts[what]()), *([self.tree()] if what == "overview" else [])]
+
+    def tree(self) -> nodes.Node:
+        """The hidden table of contents: every page of the reference has its place in the book."""
+        names = [f"api/{name}" for name in pages()]
+        tree = addnodes.toctree(
+            parent=self.env.docname, entries=[(None, n) for n in names], includefiles=names, caption=None,
+            rawcaption="", maxdepth=1, glob=False, hidden=True, includehidden=False, numbered=0, titlesonly=True,
+        )  # fmt: skip
+        return nodes.compound("", tree, classes=["toctree-wrapper"])
+
+
+def _write(app: Sphinx) -> None:
+    """Give Sphinx a file for each page of the reference; where there is no api.md, there is no reference."""
+    folder = Path(app.srcdir) / "api"
+    if not folder.with_suffix(".md").is_file():
+        return
+    folder.mkdir(exist_ok=True)
+    for name in pages():
+        path = folder / f"{name}.md"
+        path.write_text(page(name), encoding="utf-8")
+        # As old as what decides its text, so that Sphinx reads it again only when that changed.
+        room = hs_house.PACKAGE / name if name != ALONE else hs_house.PACKAGE
+        os.utime(path, (0, max(place.stat().st_mtime for place in (room, Path(__file__)))))
 
 
 def _plain_docstring(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
@@ -140,9 +115,9 @@ def _plain_docstring(app: Sphinx, what: str, name: str, obj: Any, options: Any, 
 def _import_once(app: Sphinx, env: Any, names: list[str]) -> None:
     """Import the package before Sphinx forks its readers: torch takes seconds, once is enough."""
     if any(name.startswith("api/") for name in names):
-        for module in (name for room in ROOMS for name in listed(room) if exists(name)):
+        for module in hs_house.MODULES:
             with suppress(Exception):  # autodoc names the module that cannot be imported
-                import_module(f"transferlib.{module}")
+                import_module(module)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
@@ -150,6 +125,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("changelog", Changelog)
     app.add_directive("api", Api)
     app.connect("autodoc-process-docstring", _plain_docstring, priority=900)
-    app.connect("config-inited", _feed)
+    app.connect("builder-inited", _write)
     app.connect("env-before-read-docs", _import_once)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

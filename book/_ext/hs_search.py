@@ -31,9 +31,8 @@ def entries(doctree: nodes.document) -> list[tuple[str, str, str]]:
         found.append((anchor, title.astext() if title else "", " ".join(text.split())))
     for item in doctree.findall(nodes.definition_list_item):
         if isinstance(item.parent.parent, addnodes.glossary):
-            term = item.next_node(nodes.term)
-            body = item.next_node(nodes.definition)
-            found.append((term["ids"][0], term.astext(), " ".join(body.astext().split())))
+            body = " ".join(item.next_node(nodes.definition).astext().split())
+            found += [(term["ids"][0], term.astext(), body) for term in item.findall(nodes.term)]  # every name of it
     for signature in doctree.findall(addnodes.desc_signature):
         if signature["ids"]:
             body = signature.parent.next_node(addnodes.desc_content)

@@ -1,22 +1,26 @@
 """The book's own directives: what they write, and the one sentence they say about a mistake."""
 
 import json
+import re
 import sys
 from io import StringIO
 from pathlib import Path
 
 import pytest
 
-EXT = Path(__file__).resolve().parents[2] / "book" / "_ext"
+ROOT = Path(__file__).resolve().parents[2]
+EXT = ROOT / "book" / "_ext"
 pytest.importorskip("sphinx", reason="Sphinx is not installed: pip install -e .[book]")
 sys.path.insert(0, str(EXT))
 
 import hs_chapters  # noqa: E402
 import hs_frame  # noqa: E402
+import hs_house  # noqa: E402
 import hs_katex  # noqa: E402
 import hs_pages  # noqa: E402
 import hs_reference  # noqa: E402
 import hs_symbols  # noqa: E402
+import hs_techniques  # noqa: E402
 import hs_widgets  # noqa: E402
 from hs_symbols import Symbol  # noqa: E402
 
@@ -62,7 +66,14 @@ def render(tmp_path_factory):
         (":::{notation} A table\nx\n:::", "notation line 'x': write 'LaTeX | name'"),
         ("{chapter}`99`", "chapter role: '99' names no chapter; write 01 to 15"),
         ("```{measured} 99 lead\n```", "chapter '99' is unknown; write 01 to 15."),
-        ("```{api} attic\n```", "room 'attic' is unknown; write one of reused, data"),
+        ("```{api} attic\n```", "api: 'attic' is unknown; write one of overview, techniques, chapters."),
+        (":::{depth-end}\n:::", "depth-end: there is no depth-start before it in this section."),
+        (
+            ":::{depth} 2\nText.\n:::\n\n:::{depth-end}\n:::",
+            "depth-end: there is no depth-start before it in this section.",
+        ),
+        (":::{depth-start} 2\n:::\n\nText.", "depth-start: no depth-end follows in this section."),
+        (":::{depth-start} 4\n:::\n\nText.", "depth '4' is unknown; write 2 (Deeper) or 3 (Research)."),
         ("$\\frac{1}$", "formula '\\\\frac{1}': KaTeX parse error"),
     ],
 )
@@ -177,19 +188,92 @@ def test_launch_links_only_for_a_known_repository():
     assert links["Binder"].endswith("?urlpath=lab%2Ftree%2Fnotebooks%2F01_head_start.md")
 
 
-def test_feed_has_one_entry_a_dated_heading_and_escapes_it():
-    feed = hs_reference.feed("# Changelog\n\n## [0.2.0] - 2026-11-20\n\n- a < b\n\n## Unreleased\n\n- later\n", "")
-    assert feed.count("<entry>") == 1
-    assert "a &lt; b" in feed
-    assert "<updated>2026-11-20T00:00:00Z</updated>" in feed
+def test_every_module_of_the_package_is_on_exactly_one_page():
+    listed = [module for modules in hs_reference.pages().values() for module in modules]
+    assert sorted(["transferlib", *listed]) == sorted(hs_house.MODULES)  # the package itself: on the page above them
 
 
-def test_every_module_of_the_package_has_a_room():
-    names = {path.stem for path in hs_reference.PACKAGE.glob("[a-z]*.py")}
-    listed = set(hs_reference.listed(list(hs_reference.ROOMS)[-1])) | {
-        n for _, ms in hs_reference.ROOMS.values() for n in ms
-    }
-    assert names <= listed
+@pytest.mark.parametrize(
+    ("floors", "page", "modules"),
+    [
+        ((("a",), ("b", "c")), "b", ["transferlib.b", "transferlib.b.x"]),
+        ((("a",), ("b", "c")), "", ["transferlib.a", "transferlib.c"]),
+        ((("a",), ("c",)), "", ["transferlib.a", "transferlib.c"]),  # a folder on no floor has no page
+    ],
+)
+def test_a_folder_is_a_page_and_the_other_files_share_one(floors, page, modules):
+    known = ["transferlib", "transferlib.a", "transferlib.b", "transferlib.b.x", "transferlib.c"]
+    found = hs_house.rooms(floors, known)
+    assert found[page] == modules
+    assert ("b" in found) == any("b" in floor for floor in floors)
+
+
+def test_contributing_names_every_room():
+    rooms = re.findall(r"^\| `(\w+)/` \|", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"), re.M)
+    assert rooms == [name for name in hs_reference.pages() if name != hs_reference.ALONE]
+
+
+def test_pages_stand_in_the_order_of_the_floors():
+    order = [name for floor in hs_house.FLOORS for name in floor]
+    folders = [name for name in hs_reference.pages() if name != hs_reference.ALONE]
+    assert folders == [name for name in order if name in folders] and list(hs_reference.pages())[-1] == "files"
+
+
+@pytest.mark.parametrize(
+    ("word", "module"),
+    [
+        ("LoRA", "transferlib.peft.lora"),
+        ("EWC", "transferlib.continual.penalties"),
+        ("DANN", "transferlib.domains.adversarial"),
+        ("WiSE-FT", "transferlib.tuning.wise_ft"),
+        ("TENT", "transferlib.domains.at_test_time"),
+    ],
+)
+def test_a_technique_of_the_glossary_leads_to_its_module(word, module):
+    entries = hs_techniques.glossary((EXT.parent / "glossary.md").read_text(encoding="utf-8"))
+    names = next(names for names in entries if word in names)
+    assert list(hs_techniques.homes(names, [name for entry in entries for name in entry])) == [module]
+
+
+def test_a_common_word_is_no_technique_and_the_longest_word_wins():
+    assert not hs_techniques.opens(["weight"], "Weight interpolation: a line.", ["weight", "weight interpolation"])
+    assert hs_techniques.opens(["weight interpolation"], "Weight interpolation: a line.", ["weight"])
+    assert not hs_techniques.opens(["filter"], "Edge detectors: each filter.")
+    assert hs_techniques.opens(["Reptile"], "Learning to learn: MAML, Reptile and prototypes.")
+    assert not hs_techniques.opens(["SI"], "A single SIGNAL, a vision.")
+    assert hs_techniques.holding(["DPO"], ["dpo_loss", "endpoint"]) == ["dpo_loss"]
+    assert hs_techniques.called(["L2-SP"], ["L2SP", "SP"]) == ["L2SP"]
+
+
+def test_chapters_are_found_by_what_their_code_imports(tmp_path):
+    (tmp_path / "chapters").mkdir()
+    cells = [
+        {"cell_type": "markdown", "source": "# 06 LoRA\n\nfrom transferlib.tuning import probes\n"},
+        {
+            "cell_type": "code",
+            "source": "from transferlib.peft.lora import LoRA\nfrom transferlib.course import chapter",
+        },
+    ]
+    (tmp_path / "chapters" / "06_lora.ipynb").write_text(json.dumps({"cells": cells}))
+    found = hs_techniques.users(hs_chapters.chapters(tmp_path), tmp_path)
+    assert found == {"transferlib.peft.lora": ["06"], "transferlib.course.chapter": ["06"]}
+    assert hs_techniques.behind(tmp_path).endswith("| {chapter}`06` | {py:obj}`peft.lora <transferlib.peft.lora>` |")
+
+
+def test_the_changelog_leads_from_old_addresses_to_ones_that_exist():
+    rows = re.findall(
+        r"^\| `transferlib\.(\S+)` \| `(transferlib\.\S+)` \|$", (ROOT / "CHANGELOG.md").read_text(), re.M
+    )
+    assert len(rows) > 50 and len({old for old, _ in rows}) == len(rows)
+    for _, new in rows:
+        module, _, name = new.rpartition(".")
+        inside = hs_house.MODULES[module].read_text(encoding="utf-8") if new not in hs_house.MODULES else ""
+        assert new in hs_house.MODULES or re.search(rf"^(def |class )?{name}\b", inside, re.M), new
+
+
+def test_chapters_link_to_each_other_by_number_so_that_a_partial_book_renders():
+    notebooks = (ROOT / "notebooks").glob("[0-9][0-9]_*.md")
+    assert [path.name for path in notebooks if "/chapters/" in path.read_text(encoding="utf-8")] == []
 
 
 @pytest.mark.parametrize(("seconds", "words"), [(3.4, "3 s"), (59.4, "59 s"), (64, "1 min 04 s")])
@@ -197,12 +281,15 @@ def test_duration(seconds, words):
     assert hs_pages.duration(seconds) == words
 
 
-def test_what_stands_before_a_depth_end_is_folded_in(render) -> None:
+def test_what_stands_between_depth_start_and_depth_end_is_folded_in(render) -> None:
     page, warnings = render(
-        "## Part\n\n:::{depth} 3\n:title: Inner\n\nOne.\n:::\n\n| a |\n|---|\n| Two |\n\nThree.\n\n"
-        "```{depth-end}\n```\n\nFour."
+        "## Part\n\n:::{depth} 2\nZero.\n:::\n\n:::{depth-start} 3\n:title: Inner\n:::\n\nOne.\n\n"
+        "| a |\n|---|\n| Two |\n\n"
+        "Three.\n\n:::{depth-end}\n:::\n\nFour.\n\n:::{depth-start} 2\n:::\n\nFive.\n\n:::{depth-end}\n:::"
     )
-    inside = page[page.index("<details") : page.index("</details>")]
     assert warnings == ""
-    assert all(word in inside for word in ("One.", "Two", "Three.")) and "Four." not in inside
-    assert page.index("Four.") > page.index("</details>")
+    boxes = page.split("<details")[1:]
+    inside = [box.partition("</details>")[0] for box in boxes]
+    assert [re.search(r'data-depth="(.)"', box).group(1) for box in inside] == ["2", "3", "2"]
+    assert all(word in inside[1] for word in ("Inner", "One.", "Two", "Three."))
+    assert "Zero." in inside[0] and "Five." in inside[2] and "Four." in boxes[1].partition("</details>")[2]

@@ -1,6 +1,7 @@
 """What a reader does: depth, symbols and words, the chart, search, explanations, progress."""
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -108,6 +109,32 @@ def test_search_finds_catastrophic_forgetting(site, tab):
     assert first.locator("b").inner_text() == "catastrophic forgetting"
     page.keyboard.press("Enter")
     page.wait_for_url(re.compile(r"glossary\.html#term-catastrophic-forgetting$"))
+
+
+@pytest.mark.parametrize(
+    ("word", "place"),
+    [
+        ("LoRA", "api/peft.html#module-transferlib.peft.lora"),
+        ("EWC", "api/continual.html#transferlib.continual.penalties.EWC"),
+        ("DANN", "api/domains.html#transferlib.domains.adversarial.fit_dann"),
+        ("WiSE-FT", "api/tuning.html#module-transferlib.tuning.wise_ft"),
+        ("TENT", "api/domains.html#transferlib.domains.at_test_time.Tent"),
+    ],
+)
+def test_search_finds_the_code_of_a_technique_in_four_guesses(site, tab, word, place):
+    page = tab()
+    page.goto(f"{site}search.html?q={word}")
+    page.wait_for_selector("#hs-search-page li")
+    found = page.locator("#hs-search-page li a").evaluate_all("links => links.map(a => a.getAttribute('href'))")
+    assert place in [address.removeprefix("./") for address in found[:4]], found
+
+
+def test_every_module_is_described_on_exactly_one_page(book, pages):
+    texts = "".join((book / name).read_text(encoding="utf-8") for name in pages if name.startswith("api"))
+    listed = re.findall(r'id="module-(transferlib[\w.]*)"', texts)
+    root = Path(__file__).resolve().parents[2]
+    parts = [path.relative_to(root).with_suffix("").parts for path in (root / "transferlib").rglob("*.py")]
+    assert sorted(listed) == sorted(".".join(p[:-1] if p[-1] == "__init__" else p) for p in parts)
 
 
 def test_search_says_when_nothing_is_found_and_the_search_page_takes_an_address(site, tab):

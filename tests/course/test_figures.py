@@ -38,6 +38,15 @@ def test_missing_points_are_left_out_and_one_seed_has_no_band() -> None:
     assert list(ax.lines[0].get_xdata()) == [1, 3]
 
 
+def test_the_drawing_scrolls_on_its_own_and_the_caption_stays() -> None:
+    drawing, ax = figures.canvas()
+    ax.plot([0, 1])
+    page = figures.html(drawing, "A line.", "line", "What it shows.")
+    inside = page.partition('<div class="hs-figure__scroll">')[2].partition("</div>")[0]
+    assert inside.startswith("<svg") and inside.endswith("</svg>\n") and "<figcaption>What it shows." not in inside
+    assert page.startswith('<figure class="hs-figure" id="fig-line">')
+
+
 def test_bad_input_is_one_sentence() -> None:
     _, ax = figures.canvas()
     with pytest.raises(UserError, match=r"values must be \(seeds, 2\)"):

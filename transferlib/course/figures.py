@@ -139,7 +139,8 @@ def show(figure: Figure, alt: str, name: str = "", caption: str = "") -> Any:
 
 
 def html(figure: Figure, alt: str, name: str = "", caption: str = "") -> str:
-    """The figure as a ``<figure>`` element with caption."""
+    """The figure as a ``<figure>`` element with caption; on a narrow screen the drawing scrolls on its own."""
     below = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
     anchor = f' id="fig-{escape(name, quote=True)}"' if name else ""
-    return f'<figure class="hs-figure"{anchor}>{svg(figure, alt)}{below}</figure>'
+    drawing = f'<div class="hs-figure__scroll">{svg(figure, alt)}</div>'
+    return f'<figure class="hs-figure"{anchor}>{drawing}{below}</figure>'
