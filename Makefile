@@ -91,7 +91,7 @@ test: $(READY) ## The tests; what needs a browser or the network is skipped, wit
 	@$(PY) -m pytest
 
 lint: $(READY) ## Style and types
-	@$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy
+	@$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy && scripts/lint_js.sh
 
 bench: $(READY) ## Ours against the peers and the machine's limits, one table from one run (LARGEST=100000 pictures)
 	@mkdir -p $(BUILD)

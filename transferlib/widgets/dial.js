@@ -1,8 +1,8 @@
 // @ts-check
 // The dial: one setting, several measured lines, and a sentence about what the setting does.
 import {
-  axisX, axisY, band, begin, between, clamp, cursor, digit, draw, drag, fillNumbers, fit, frame, line, live, make, places,
-  room, row, rows, save, shell, swatch, tabs, titles, unique, verdict, withInterval,
+  axisX, axisY, band, begin, between, clamp, controls, cursor, digit, draw, fillNumbers, frame, line, live, make, places,
+  room, row, rows, save, shell, swatch, tabs, unique, verdict, withInterval,
 } from "./kit.js";
 
 /** @typedef {{label: string, mean: number[], lo: number[], hi: number[]}} Series in percent */
@@ -35,8 +35,7 @@ function drawChart(svg, data, f) {
   let step = 10;
   while ((f.high - f.low) / step > 6) step *= 2; // a line that left the usual range must not draw a million ticks
   axisY(svg, f, step, (v) => digit(v).replace(".0", ""));
-  axisX(svg, f, data.x.map((label, i) => ({ x: f.x(i), label })));
-  titles(svg, f, data.y_label, data.x_label);
+  axisX(svg, f, data.x.map((label, i) => ({ x: f.x(i), label })), data.y_label, data.x_label);
   data.series.forEach((s, index) => {
     /** @param {number[]} values @returns {[number, number][]} */
     const along = (values) => values.map((v, i) => [f.x(i), f.y(v)]);
@@ -64,40 +63,35 @@ function fillReadout(panel, data, n) {
 /** @param {import("./kit.js").Home} home */
 function render({ model, el }) {
   /** @type {{title: string, start_n?: number, datasets: Data[]}} */
-  const state = model.get("state");
-  let data = state.datasets[0];
+  const { title, start_n = 0, datasets } = model.get("state");
+  let [data] = datasets;
   /** @param {number} value */
   const inside = (value) => clamp(value, 0, data.x.length - 1);
-  let n = inside(model.get("n") ?? state.start_n ?? 0);
+  let n = inside(model.get("n") ?? start_n);
   /** @type {Chart} */
   let chart;
   /** @type {SVGGElement} */
   let layer;
 
-  const numbers = make("details", "hs-kit__numbers");
-  const sets = tabs(unique("hs-dial"), "Shown", state.datasets, data, choose, (item) => item.label);
+  const sets = tabs(unique("hs-dial"), "Shown", datasets, data, choose, (item) => item.label);
   const ui = shell(el, {
-    css: "hs-dial", title: state.title, question: [state.title], slider: {},
-    above: state.datasets.length > 1 ? [sets] : [], below: [numbers],
+    css: "hs-dial", title, question: [title], slider: {},
+    above: datasets.length > 1 ? [sets] : [], paint, report,
   });
-  const { svg, slider } = ui;
 
   function paint() {
     chart = chartOf(data, room(ui.stage));
-    begin(svg, chart, `${data.label}: ${data.y_label} against ${data.x_label}. The slider below reads out the values.`);
-    drawChart(svg, data, chart);
-    layer = draw(svg, "g");
+    begin(ui, chart, `${data.label}: ${data.y_label} against ${data.x_label}. The slider below reads out the values.`);
+    drawChart(ui.svg, data, chart);
+    layer = draw(ui.svg, "g");
     drawCursor(layer, data, chart, n);
-    fit(slider, chart);
   }
 
   function report() {
-    slider.value = String(n);
-    slider.setAttribute("aria-valuetext", `${data.x_label} ${data.x[n]}`);
-    ui.root.dataset.n = String(n);
     fillReadout(ui.readout, data, n);
     const values = data.series.map((s) => `${s.label} ${digit(s.mean[n])} percent`).join(", ");
-    ui.say(`${data.x_label} ${data.x[n]}: ${values}. ${data.say?.[n] ?? ""}`);
+    const setting = `${data.x_label} ${data.x[n]}`;
+    ui.tell(n, setting, { n }, `${setting}: ${values}. ${data.say?.[n] ?? ""}`);
   }
 
   /** @param {number} next */
@@ -113,19 +107,17 @@ function render({ model, el }) {
   function choose(next) {
     data = next;
     n = inside(n);
-    slider.max = String(data.x.length - 1);
-    slider.setAttribute("aria-label", data.x_label);
-    fillNumbers(numbers, `${data.label}: ${data.y_label}, mean (95 % interval)`,
+    ui.slider.max = String(data.x.length - 1);
+    ui.slider.setAttribute("aria-label", data.x_label);
+    fillNumbers(ui, `${data.label}: ${data.y_label}, mean (95 % interval)`,
       [data.x_label, ...data.series.map((s) => s.label)],
       data.x.map((name, i) => [name, ...data.series.map((s) => withInterval(at(s, i), digit))]));
-    paint();
-    report();
+    ui.update();
   }
 
-  drag(svg, (x) => go(chart.at(x)));
-  slider.addEventListener("input", () => go(Number(slider.value)));
+  controls(ui, go, (x) => go(chart.at(x)));
   choose(data);
-  return live(model, ui, ["n"], () => go(inside(model.get("n"))), paint);
+  return live(model, ui, ["n"], () => go(inside(model.get("n"))));
 }
 
 export default { render };

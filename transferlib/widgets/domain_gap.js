@@ -1,7 +1,7 @@
 // @ts-check
 // The domain map: source and target examples before and after an alignment.
 import {
-  begin, between, clamp, draw, keys, live, make, percent, points, room, row, rows, save, shell, tabs, unique, verdict,
+  between, clamp, clear, controls, draw, isSure, keys, live, make, percent, points, room, row, rows, save, shell, tabs, unique, verdict, wrap,
 } from "./kit.js";
 
 /** @typedef {import("./kit.js").Span & {seeds: number}} Measured */
@@ -19,46 +19,42 @@ function mark(parent, kind, x, y) {
 
 /** @param {"source" | "target" | "wrong"} kind @param {string} label */
 function key(kind, label) {
-  const item = make("li");
-  mark(draw(item, "svg", { width: 12, height: 12, viewBox: "0 0 12 12", "aria-hidden": "true" }), kind, 6, 6);
-  item.append(make("span", "", label));
-  return item;
+  const svg = draw(new DocumentFragment(), "svg", { width: 12, height: 12, viewBox: "0 0 12 12", "aria-hidden": "true" });
+  mark(svg, kind, 6, 6);
+  return wrap("li", "", [svg, make("span", "", label)]);
 }
 
 /** @param {import("./kit.js").Home} home */
 function render({ model, el }) {
   /** @type {{title?: string, unit?: string, pairs: Pair[]}} */
-  const state = model.get("state");
-  const unit = state.unit ?? "target accuracy";
+  const { title = "Domain gap", unit = "target accuracy", pairs } = model.get("state");
   const id = unique("hs-dg");
-  let pair = state.pairs[0];
+  let [pair] = pairs;
   let way = pair.ways[1];
   /** @type {number} */
   let after = model.get("after") ?? 0;
 
   const ways = make("div");
-  const pairs = tabs(`${id}-pair`, "Pair of domains", state.pairs, pair, (next) => {
+  const choices = tabs(`${id}-pair`, "Pair of domains", pairs, pair, (next) => {
     pair = next;
     way = pair.ways.slice(1).find((other) => other.id === way.id) ?? pair.ways[1];
-    offer();
-    update();
+    fillWays();
+    ui.update();
   }, (item) => item.label);
   const ui = shell(el, {
-    css: "hs-dg", title: state.title ?? "Domain gap", question: ["When the two clouds meet, does the target get better?"],
-    slider: { max: 100, "aria-label": "From before to after" }, above: [pairs, ways],
+    css: "hs-dg", title, question: ["When the two clouds meet, does the target get better?"],
+    slider: { max: 100, "aria-label": "From before to after" }, above: [choices, ways], paint, report,
   });
-  const { svg, slider } = ui;
   const list = make("ul", "hs-dg__key");
-  const slide = make("div", "hs-dg__slide");
-  svg.setAttribute("class", "hs-dg__map");
-  slide.append(make("span", "hs-dg__ends", "before"), slider, make("span", "hs-dg__ends", "after"));
+  ui.svg.setAttribute("class", "hs-dg__map");
   ui.stage.prepend(list);
-  ui.stage.append(slide);
+  ui.stage.append(wrap("div", "hs-dg__slide",
+    [make("span", "hs-dg__ends", "before"), ui.slider, make("span", "hs-dg__ends", "after")]));
 
-  function offer() {
+  function fillWays() {
     ways.replaceChildren(tabs(`${id}-way`, "Way to align", pair.ways.slice(1), way, (next) => {
       way = next;
-      update();
+      ui.update();
     }, (item) => item.label));
     list.replaceChildren(
       key("source", `${pair.source} (source)`),
@@ -79,11 +75,11 @@ function render({ model, el }) {
       const [size, pad] = [axis ? height : width, 14];
       return pad + (size - 2 * pad) * (axis ? 1 - along : along);
     };
-    begin(svg, { width, height },
+    clear(ui.svg, { width, height },
       `${pair.label}: ${before.s.length} source and ${before.t.length} target examples, ${way.label}. The read-out gives the numbers.`);
     const missed = new Set((after < 50 ? before : way).wrong);
-    before.s.forEach((p, i) => mark(svg, "source", at(p, way.s[i], 0), at(p, way.s[i], 1)));
-    before.t.forEach((p, i) => mark(svg, missed.has(i) ? "wrong" : "target", at(p, way.t[i], 0), at(p, way.t[i], 1)));
+    before.s.forEach((p, i) => mark(ui.svg, "source", at(p, way.s[i], 0), at(p, way.s[i], 1)));
+    before.t.forEach((p, i) => mark(ui.svg, missed.has(i) ? "wrong" : "target", at(p, way.t[i], 0), at(p, way.t[i], 1)));
   }
 
   function report() {
@@ -91,8 +87,7 @@ function render({ model, el }) {
     const { gain } = way;
     const lines = [make("p", "hs-kit__big", gain ? `${points(gain.mean)} points` : "not measured")];
     if (gain) {
-      const sure = gain.lo > 0 || gain.hi < 0;
-      const words = sure ? (gain.mean > 0 ? "It helps here." : "It hurts here.") : "The interval includes zero.";
+      const words = isSure(gain) ? (gain.mean > 0 ? "It helps here." : "It hurts here.") : "The interval includes zero.";
       lines.push(make("p", "hs-kit__fine",
         `${unit}, ${way.label} minus ${before.label}; 95 % interval ${between(gain, points)} over ${gain.seeds} seeds. ${words}`));
     }
@@ -101,16 +96,9 @@ function render({ model, el }) {
         row("", [item.label], `${percent(item.accuracy.mean)} %`, `${between(item.accuracy)} %`)),
       row("", ["Domains told apart"], `${percent(before.apart)} → ${percent(way.apart)} %`, "50 % is guessing"),
     ]), verdict(lines));
-    ui.root.dataset.after = String(after);
-    slider.value = String(after);
-    slider.setAttribute("aria-valuetext", `${after} percent of the way from before to after`);
-    ui.say(`${pair.label}, ${way.label}: ${percent(way.accuracy.mean)} percent, before ${percent(before.accuracy.mean)} percent.`
+    ui.tell(after, `${after} percent of the way from before to after`, { after },
+      `${pair.label}, ${way.label}: ${percent(way.accuracy.mean)} percent, before ${percent(before.accuracy.mean)} percent.`
       + (gain ? ` Gain ${points(gain.mean)} points.` : ""));
-  }
-
-  function update() {
-    paint();
-    report();
   }
 
   /** @param {number} next */
@@ -118,15 +106,15 @@ function render({ model, el }) {
     if (next === after) return;
     after = clamp(next, 0, 100);
     save(model, { after });
-    update();
+    ui.update();
   }
 
-  slider.addEventListener("input", () => go(Number(slider.value)));
+  controls(ui, go);
   // Ten steps from end to end: a hundredth is not a step anyone can see.
-  keys(slider, { now: () => after, last: () => 100, step: 10, page: 50 }, go);
-  offer();
-  update();
-  return live(model, ui, ["after"], () => go(model.get("after")), paint);
+  keys(ui.slider, { now: () => after, last: () => 100, step: 10, page: 50 }, go);
+  fillWays();
+  ui.update();
+  return live(model, ui, ["after"], () => go(model.get("after")));
 }
 
 export default { render };

@@ -1,8 +1,8 @@
 // @ts-check
 // The freezing-depth explorer: train the last k layers at n labels per class, see accuracy and cost.
 import {
-  axisX, axisY, band, begin, between, clamp, cursor, drag, draw, fillNumbers, fit, frame, line, live, make, percent, places,
-  points, room, row, rows, save, shell, tabs, titles, unique, withInterval,
+  axisX, axisY, band, begin, between, clamp, controls, cursor, draw, fillNumbers, frame, isSure, line, live, make, percent,
+  places, points, room, row, rows, save, shell, tabs, tenths, unique, withInterval, wrap,
 } from "./kit.js";
 
 /** @typedef {import("./kit.js").Span} Span */
@@ -36,19 +36,17 @@ function drawNetwork(strip, state, k) {
 /** @param {State} state @param {number} width */
 function chartOf(state, width) {
   const values = state.budgets.flatMap((b) => b.points.flatMap((p) => [p.lo, p.hi, p.train]));
-  const low = Math.max(0, Math.floor(10 * Math.min(...values)) / 10);
-  const high = Math.min(1, Math.ceil(10 * Math.max(...values)) / 10);
+  const [low, high] = tenths(values);
   const f = frame(width, Math.round(clamp(width * 0.62, 250, 360)), { top: 30, right: 22, bottom: 44, left: 40 }, low, high);
   return { ...f, ...places(f, state.depths.length) };
 }
 
-/** @param {SVGSVGElement} svg @param {State} state @param {ReturnType<typeof chartOf>} f @param {Budget} budget
+/** @param {SVGElement} svg @param {State} state @param {ReturnType<typeof chartOf>} f @param {Budget} budget
  * @param {number} i place of the chosen depth */
 function drawChart(svg, state, f, budget, i) {
-  begin(svg, f, `Test and training accuracy against the number of layers trained, ${budget.n} labels per class. The slider below reads out the values.`);
   axisY(svg, f);
-  axisX(svg, f, state.depths.map(({ k }, j) => ({ x: f.x(j), label: k })));
-  titles(svg, f, "accuracy (%)", "layers trained, from the end (0: the probe)");
+  axisX(svg, f, state.depths.map(({ k }, j) => ({ x: f.x(j), label: k })),
+    "accuracy (%)", "layers trained, from the end (0: the probe)");
   /** @param {Budget} of @param {"mean" | "lo" | "hi" | "train"} part @returns {[number, number][]} */
   const along = (of, part) => of.points.map((p, j) => [f.x(j), f.y(p[part])]);
   for (const other of state.budgets) if (other !== budget) line(svg, along(other, "mean"), "hs-fd__other hs-tone-blue");
@@ -67,25 +65,20 @@ function drawChart(svg, state, f, budget, i) {
 function gainWords({ k, gain }, seeds) {
   if (k === 0) return "The probe is what the others are measured against.";
   if (!gain) return "No paired difference to the probe was measured.";
-  const sure = gain.lo > 0 || gain.hi < 0;
   return `${points(gain.mean)} points against the probe, 95 % interval ${between(gain, points)}, ${seeds} seeds.`
-    + (sure ? "" : " The interval includes zero: no difference is shown.");
+    + (isSure(gain) ? "" : " The interval includes zero: no difference is shown.");
 }
 
 /** @param {State} state @param {Depth} depth */
 function costBars(state, depth) {
-  const costs = make("div", "hs-fd__costs");
   /** @type {[string, "trainable" | "memory" | "stored", (value: number) => string][]} */
   const bars = [["Parameters that move", "trainable", thousands], ["Memory of a step", "memory", megabytes],
     ["Stored per task", "stored", megabytes]];
-  for (const [name, key, words] of bars) {
-    const item = make("div", "hs-fd__cost");
+  return wrap("div", "hs-fd__costs", bars.map(([name, key, words]) => {
     const bar = make("span", "hs-fd__bar", null, { "aria-hidden": "true" });
     bar.style.setProperty("--share", String(depth[key] / Math.max(...state.depths.map((d) => d[key]))));
-    item.append(make("span", "", name), make("strong", "", words(depth[key])), bar);
-    costs.append(item);
-  }
-  return costs;
+    return wrap("div", "hs-fd__cost", [make("span", "", name), make("strong", "", words(depth[key])), bar]);
+  }));
 }
 
 /** @param {import("./kit.js").Home} home */
@@ -108,15 +101,13 @@ function render({ model, el }) {
     legend.append(make("span", `hs-fd__keyed hs-fd__keyed--${css} hs-tone-${tone}`, words));
   }
   const budgets = tabs(unique("hs-fd"), "Labels per class", state.budgets, budget, (item) => go(item, i), (item) => String(item.n));
-  const numbers = make("details", "hs-kit__numbers");
   const ui = shell(el, {
     css: "hs-fd", title: state.title ?? "Freezing-depth explorer",
     question: ["What do you get, and what does it cost, when you train ", kWords, " with ", nWords, " labels per class?"],
-    slider: { max: ks.length - 1, "aria-label": "Layers trained" }, above: [budgets, strip], below: [numbers],
+    slider: { max: ks.length - 1, "aria-label": "Layers trained" }, above: [budgets, strip], paint, report,
   });
-  const { svg, slider } = ui;
   ui.stage.prepend(legend);
-  fillNumbers(numbers, "Accuracy in %, mean over seeds, and what a task costs",
+  fillNumbers(ui, "Accuracy in %, mean over seeds, and what a task costs",
     ["layers trained", "parameters that move", "memory of a step", "stored per task",
       ...state.budgets.flatMap((b) => [`n = ${b.n}: test (95 % interval)`, "training"])],
     state.depths.map((d, j) => [d.k, thousands(d.trainable), megabytes(d.memory), megabytes(d.stored),
@@ -124,17 +115,14 @@ function render({ model, el }) {
 
   function paint() {
     chart = chartOf(state, room(ui.stage));
-    drawChart(svg, state, chart, budget, i);
-    fit(slider, chart);
+    begin(ui, chart, `Test and training accuracy against the number of layers trained, ${budget.n} labels per class. The slider below reads out the values.`);
+    drawChart(ui.svg, state, chart, budget, i);
   }
 
   function report() {
     const [depth, point, words] = [state.depths[i], budget.points[i], trainedWords(ks[i], total)];
     nWords.textContent = String(budget.n);
     kWords.textContent = words;
-    slider.value = String(i);
-    slider.setAttribute("aria-valuetext", words);
-    Object.assign(ui.root.dataset, { n: budget.n, k: ks[i] });
     drawNetwork(strip, state, ks[i]);
     ui.readout.replaceChildren(
       rows([
@@ -142,8 +130,8 @@ function render({ model, el }) {
         row("hs-tone-orange", ["Training examples"], `${percent(point.train)} %`, `gap ${points(point.train - point.mean)} points`),
       ]),
       make("p", "hs-fd__gain", gainWords(point, budget.seeds)), costBars(state, depth));
-    paint();
-    ui.say(`${budget.n} labels per class, ${words}: test ${percent(point.mean)} percent, training ${percent(point.train)} percent, `
+    ui.tell(i, words, { n: budget.n, k: ks[i] },
+      `${budget.n} labels per class, ${words}: test ${percent(point.mean)} percent, training ${percent(point.train)} percent, `
       + `${thousands(depth.trainable)} parameters move, ${megabytes(depth.stored)} stored per task.`);
   }
 
@@ -153,14 +141,13 @@ function render({ model, el }) {
     [budget, i] = [nextBudget, next];
     budgets.querySelectorAll("input").forEach((input, j) => { input.checked = state.budgets[j] === budget; });
     save(model, { n: budget.n, k: ks[i] });
-    report();
+    ui.update();
   }
 
-  drag(svg, (x) => go(budget, chart.at(x)));
-  slider.addEventListener("input", () => go(budget, Number(slider.value)));
-  report();
+  controls(ui, (place) => go(budget, place), (x) => go(budget, chart.at(x)));
+  ui.update();
   return live(model, ui, ["n", "k"], () =>
-    go(state.budgets.find((b) => b.n === model.get("n")) ?? budget, closest(model.get("k") ?? ks[i])), paint);
+    go(state.budgets.find((b) => b.n === model.get("n")) ?? budget, closest(model.get("k") ?? ks[i])));
 }
 
 export default { render };

@@ -38,6 +38,17 @@ export function make(tag, css, text, attrs = {}) {
 }
 
 /**
+ * An HTML element around others.
+ * @template {keyof HTMLElementTagNameMap} T
+ * @param {T} tag @param {string} css @param {(string | Node)[]} children
+ */
+export function wrap(tag, css, children) {
+  const node = make(tag, css);
+  node.append(...children);
+  return node;
+}
+
+/**
  * An SVG element, appended to `parent`.
  * @template {keyof SVGElementTagNameMap} T
  * @param {ParentNode} parent @param {T} tag @param {Attributes} [attrs] @param {string | number} [text]
@@ -66,6 +77,8 @@ export const percent = (value) => digit(100 * value);
 export const points = (value) => `${value >= 0 ? "+" : ""}${percent(value)}`;
 /** @param {{lo: number, hi: number}} span @param {(value: number) => string} [form] */
 export const between = (span, form = percent) => `${form(span.lo)} to ${form(span.hi)}`;
+/** Whether the interval excludes zero. @param {{lo: number, hi: number}} span */
+export const isSure = (span) => span.lo > 0 || span.hi < 0;
 /** @param {Span} span @param {(value: number) => string} [form] */
 export const withInterval = (span, form = percent) => `${form(span.mean)} (${between(span, form)})`;
 
@@ -86,6 +99,10 @@ export function frame(width, height, margin, low, high) {
   };
 }
 
+/** The lower and upper end of an axis in tens of percent. @param {number[]} values fractions */
+export const tenths = (values) =>
+  [Math.max(0, Math.floor(10 * Math.min(...values)) / 10), Math.min(1, Math.ceil(10 * Math.max(...values)) / 10)];
+
 /** The full width of `stage`, and never less than a chart needs. @param {HTMLElement} stage */
 export const room = (stage) => Math.max(260, Math.floor(stage.clientWidth));
 
@@ -102,7 +119,7 @@ export function places(f, count) {
 
 /** Empty the drawing, and give it its size and its name. @param {SVGSVGElement} svg
  * @param {{width: number, height: number}} size @param {string} name */
-export function begin(svg, { width, height }, name) {
+export function clear(svg, { width, height }, name) {
   svg.replaceChildren();
   set(svg, { viewBox: `0 0 ${width} ${height}`, width, height, "aria-label": name });
 }
@@ -116,21 +133,18 @@ export function axisY(parent, f, step = f.high - f.low > 0.55 ? 0.2 : 0.1, form 
   }
 }
 
-/** A tick at each x; a label that would touch the one before is left out, its tick stays. @param {SVGElement} parent
- * @param {Frame} f @param {{x: number, label: string | number}[]} ticks */
-export function axisX(parent, f, ticks) {
+/** A tick at each x, and what both axes show; a label that would touch the one before is left out, its tick stays.
+ * @param {SVGElement} parent @param {Frame} f @param {{x: number, label: string | number}[]} ticks
+ * @param {string} y @param {string} x titles */
+export function axisX(parent, f, ticks, y, x) {
   let free = -Infinity;
-  for (const { x, label } of ticks) {
+  for (const { x: at, label } of ticks) {
     const half = 3.6 * String(label).length + 4;
-    draw(parent, "path", { d: `M${x} ${f.base}v5`, class: "hs-kit__tick" });
-    if (x - half < free) continue;
-    draw(parent, "text", { x, y: f.base + 19, "text-anchor": "middle" }, label);
-    free = x + half;
+    draw(parent, "path", { d: `M${at} ${f.base}v5`, class: "hs-kit__tick" });
+    if (at - half < free) continue;
+    draw(parent, "text", { x: at, y: f.base + 19, "text-anchor": "middle" }, label);
+    free = at + half;
   }
-}
-
-/** What the axes show. @param {SVGElement} parent @param {Frame} f @param {string} y @param {string} x */
-export function titles(parent, f, y, x) {
   draw(parent, "text", { x: 2, y: 14 }, y);
   draw(parent, "text", { x: f.margin.left + f.inner.width / 2, y: f.height - 6, "text-anchor": "middle" }, x);
 }
@@ -163,30 +177,17 @@ export function swatch(css, dash) {
 /** One line of the read-out. @param {string} css @param {(string | Node)[]} name @param {string} value
  * @param {string} small */
 export function row(css, name, value, small) {
-  const [item, term, cell] = [make("div", `hs-kit__row ${css}`), make("dt"), make("dd")];
-  term.append(...name);
-  cell.append(make("strong", "", value), make("small", "", small));
-  item.append(term, cell);
-  return item;
+  const cell = wrap("dd", "", [make("strong", "", value), make("small", "", small)]);
+  return wrap("div", `hs-kit__row ${css}`, [wrap("dt", "", name), cell]);
 }
 
 /** @param {HTMLElement[]} lines */
-export function rows(lines) {
-  const list = make("dl", "hs-kit__rows");
-  list.append(...lines);
-  return list;
-}
-
+export const rows = (lines) => wrap("dl", "hs-kit__rows", lines);
 /** @param {Node[]} lines */
-export function verdict(lines) {
-  const box = make("div", "hs-kit__verdict");
-  box.append(...lines);
-  return box;
-}
+export const verdict = (lines) => wrap("div", "hs-kit__verdict", lines);
 
-/** The numbers behind the chart; the first cell of a row is its name. @param {HTMLElement} details
- * @param {string} caption @param {(string | number)[]} heads @param {(string | number)[][]} body */
-export function fillNumbers(details, caption, heads, body) {
+/** The numbers behind the chart; the first cell of a row is its name. @param {Shell} ui @param {string} caption @param {(string | number)[]} heads @param {(string | number)[][]} body */
+export function fillNumbers({ numbers }, caption, heads, body) {
   const table = make("table", "hs-kit__table");
   table.append(make("caption", "", caption));
   table.createTHead().insertRow().append(...heads.map((head) => make("th", "", head, { scope: "col" })));
@@ -196,7 +197,7 @@ export function fillNumbers(details, caption, heads, body) {
   }
   const scroll = make("div", "hs-kit__scroll", null, { tabindex: 0, role: "region", "aria-label": "Numbers behind the chart" });
   scroll.append(table);
-  details.replaceChildren(make("summary", "", "The numbers behind the chart"), scroll);
+  numbers.replaceChildren(make("summary", "", "The numbers behind the chart"), scroll);
 }
 
 // ---------------------------------------------------------------- the controls
@@ -208,22 +209,21 @@ export function fillNumbers(details, caption, heads, body) {
  * @param {(item: T) => string | Node} face
  */
 export function tabs(name, legend, items, chosen, choose, face) {
-  const set = make("fieldset", "hs-kit__tabs");
-  set.append(make("legend", "hs-sr", legend));
+  const field = make("fieldset", "hs-kit__tabs");
+  field.append(make("legend", "hs-sr", legend));
   items.forEach((item, index) => {
-    const [label, shown] = [make("label", "hs-kit__tab"), make("span")];
     const input = make("input", "", null, { type: "radio", name, value: index });
     input.checked = item === chosen;
     input.addEventListener("change", () => choose(item));
-    shown.append(face(item));
-    label.append(input, shown);
-    set.append(label);
+    field.append(wrap("label", "hs-kit__tab", [input, wrap("span", "", [face(item)])]));
   });
-  return set;
+  return field;
 }
 
-/** Put the slider under the chart, its thumb under the cursor. @param {HTMLElement} slider @param {Frame} f */
-export function fit(slider, f) {
+/** Begin the chart anew, and put the slider under it: its thumb stands under the cursor. @param {Shell} ui
+ * @param {Frame} f @param {string} name */
+export function begin({ svg, slider }, f, name) {
+  clear(svg, f, name);
   slider.style.marginLeft = `${f.margin.left - THUMB / 2}px`;
   slider.style.width = `${f.inner.width + THUMB}px`;
 }
@@ -242,12 +242,15 @@ export function keys(slider, { now, last, step, page }, go) {
   });
 }
 
-/** Drag in the chart; `go` gets x in pixels of the drawing. @param {SVGSVGElement} svg @param {(x: number) => void} go */
-export function drag(svg, go) {
+/** The value of the slider, and with `drag` a place in the chart in pixels of the drawing. @param {Shell} ui
+ * @param {(value: number) => void} go @param {(x: number) => void} [drag] */
+export function controls({ svg, slider }, go, drag) {
+  slider.addEventListener("input", () => go(Number(slider.value)));
+  if (!drag) return;
   /** @param {PointerEvent} event */
   const move = (event) => {
     const box = svg.getBoundingClientRect();
-    go(((event.clientX - box.left) * svg.viewBox.baseVal.width) / box.width);
+    drag(((event.clientX - box.left) * svg.viewBox.baseVal.width) / box.width);
   };
   svg.addEventListener("pointerdown", (event) => {
     svg.setPointerCapture(event.pointerId);
@@ -261,31 +264,38 @@ export function drag(svg, go) {
 // ---------------------------------------------------------------- a widget's life
 
 /**
- * The parts of a widget: question, `above`, chart and slider beside the read-out, `below`, and a voice.
+ * The parts of a widget: question, `above`, chart and slider beside the read-out, `below`, and a voice. `paint` draws
+ * the chart, `report` fills the read-out and tells.
  * @param {HTMLElement} el
- * @param {{css: string, title: string, question: (string | Node)[], slider: Attributes, above: Node[], below?: Node[]}} own
+ * @param {{css: string, title: string, question: (string | Node)[], slider: Attributes, above: Node[], below?: Node[],
+ *   paint: () => void, report: () => void}} own
  */
-export function shell(el, { css, title, question, slider: attrs, above, below = [] }) {
+export function shell(el, { css, title, question, slider: attrs, above, below = [], paint, report }) {
   const root = make("section", `hs-kit ${css}`, null, { "aria-label": title });
-  const head = make("p", "hs-kit__question");
-  head.append(...question);
   const stage = make("div", "hs-kit__stage");
   const svg = draw(stage, "svg", { class: "hs-kit__chart", role: "img" });
   const slider = make("input", "hs-kit__slider", null, { type: "range", min: 0, step: 1, ...attrs });
   stage.append(slider);
   const readout = make("div", "hs-kit__readout");
-  const body = make("div", "hs-kit__body");
-  body.append(stage, readout);
-  const live = make("p", "hs-sr", "", { "aria-live": "polite", "data-role": "live" });
-  root.append(head, ...above, body, ...below, live);
+  const voice = make("p", "hs-sr", "", { "aria-live": "polite", "data-role": "live" });
+  const numbers = make("details", "hs-kit__numbers");
+  root.append(wrap("p", "hs-kit__question", question), ...above, wrap("div", "hs-kit__body", [stage, readout]), ...below, numbers, voice);
   el.append(root);
   let speech = 0;
   return {
-    root, stage, svg, slider, readout,
-    /** Read out, once the slider rests. @param {string} words */
-    say(words) {
+    root, stage, svg, slider, readout, numbers, paint,
+    update() {
+      paint();
+      report();
+    },
+    /** Say where the widget stands: to the slider, to the page, and aloud once the slider rests.
+     * @param {number} value @param {string} text of the slider @param {Record<string, number>} data @param {string} words */
+    tell(value, text, data, words) {
+      slider.value = String(value);
+      slider.setAttribute("aria-valuetext", text);
+      Object.assign(root.dataset, data);
       window.clearTimeout(speech);
-      speech = window.setTimeout(() => { live.textContent = words; }, 250);
+      speech = window.setTimeout(() => { voice.textContent = words; }, 250);
     },
     hush: () => window.clearTimeout(speech),
   };
@@ -298,14 +308,14 @@ export function save(model, values) {
 }
 
 /** Follow the kernel and the width of the page; returns what ends the widget. @param {Model} model @param {Shell} ui
- * @param {string[]} names traits to follow @param {() => void} follow @param {() => void} paint */
-export function live(model, ui, names, follow, paint) {
+ * @param {string[]} names traits to follow @param {() => void} follow */
+export function live(model, ui, names, follow) {
   for (const name of names) model.on(`change:${name}`, follow);
   let width = ui.stage.clientWidth;
   const watcher = new ResizeObserver(() => {
     if (ui.stage.clientWidth === width || !ui.stage.clientWidth) return;
     width = ui.stage.clientWidth;
-    paint();
+    ui.paint();
   });
   watcher.observe(ui.stage);
   return () => {

@@ -1,8 +1,8 @@
 // @ts-check
 // The label-budget explorer: what a head start buys at n labels per class.
 import {
-  axisX, axisY, band, begin, between, clamp, cursor, drag, draw, fillNumbers, fit, frame, keys, line, live, make,
-  percent, points, room, row, rows, save, shell, swatch, tabs, titles, unique, verdict, withInterval,
+  axisX, axisY, band, begin, between, clamp, controls, cursor, draw, fillNumbers, frame, isSure, keys, line, live, make,
+  percent, points, room, row, rows, save, shell, swatch, tabs, unique, verdict, withInterval, wrap,
 } from "./kit.js";
 
 /** @typedef {{n: number[], mean: number[], lo: number[], hi: number[]}} Curve */
@@ -115,8 +115,8 @@ function chartOf(data, width) {
 /** @param {SVGElement} svg @param {Data} data @param {Chart} f */
 function drawAxes(svg, data, f) {
   axisY(svg, f);
-  axisX(svg, f, f.budgets.map((n) => ({ x: f.x(n), label: n })));
-  titles(svg, f, `${data.unit ?? "test accuracy"} (%)`, "labels per class (log scale)");
+  axisX(svg, f, f.budgets.map((n) => ({ x: f.x(n), label: n })),
+    `${data.unit ?? "test accuracy"} (%)`, "labels per class (log scale)");
   if (data.chance == null) return;
   const y = f.y(data.chance);
   draw(svg, "path", { d: `M${f.margin.left} ${y}H${f.right}`, class: "hs-lb__chance" });
@@ -239,7 +239,7 @@ function readoutRow(s, n) {
 function verdictLines(data, n) {
   const head = headStart(data, n);
   if (!head) return [make("p", "", `No paired difference was measured at ${plural(n)} per class.`)];
-  const sure = head.lo > 0 || head.hi < 0;
+  const sure = isSure(head);
   const lines = [
     make("p", "hs-kit__big", `${points(head.mean)} points`),
     make("p", "hs-kit__fine",
@@ -249,9 +249,9 @@ function verdictLines(data, n) {
   if (!sure) return lines;
   const { worth } = head;
   if (!worth) return [...lines, make("p", "hs-kit__fine", "How many labels that is worth was not measured here.")];
-  const value = make("p", "hs-lb__worthline");
   const k = count(worth.k);
-  value.append("This head start is worth ", make("strong", "", `${worth.beyond ? "more than" : "about"} ${k} labels per class`), ".");
+  const value = wrap("p", "hs-lb__worthline",
+    ["This head start is worth ", make("strong", "", `${worth.beyond ? "more than" : "about"} ${k} labels per class`), "."]);
   const range = worth.lo == null || worth.hi == null ? k : `${count(worth.lo)} to ${count(worth.hi)}`;
   return [...lines, value, make("p", "hs-kit__fine", worth.beyond
     ? `From scratch does not catch up within the ${k} labels per class measured.` : `From scratch needs ${range} to match.`)];
@@ -275,11 +275,11 @@ function spoken(data, n) {
 /** @param {import("./kit.js").Home} home */
 function render({ model, el }) {
   /** @type {{title?: string, start_n?: number, datasets: Data[]}} */
-  const state = model.get("state");
+  const { title = "Label-budget explorer", start_n = 20, datasets } = model.get("state");
   const calm = window.matchMedia("(prefers-reduced-motion: reduce)");
-  let data = state.datasets[0];
+  let [data] = datasets;
   let chart = chartOf(data, 260);
-  let n = nearest(chart.budgets, model.get("n") ?? state.start_n ?? 20);
+  let n = nearest(chart.budgets, model.get("n") ?? start_n);
   let shown = n; // where the cursor is drawn while it glides to n
   let ticket = 0;
   /** @type {SVGGElement} */
@@ -287,40 +287,34 @@ function render({ model, el }) {
 
   const budget = make("output", "hs-kit__pick", "", { "aria-hidden": "true" });
   const perClass = make("span");
-  const numbers = make("details", "hs-kit__numbers");
-  const sets = tabs(unique("hs-lb"), "Data set", state.datasets, data, choose, (item) => item.label);
+  const sets = tabs(unique("hs-lb"), "Data set", datasets, data, choose, (item) => item.label);
   const ui = shell(el, {
-    css: "hs-lb", title: state.title ?? "Label-budget explorer",
+    css: "hs-lb", title,
     question: ["You can afford ", budget, perClass, " How much does a head start buy?"],
-    slider: { max: 1000, "aria-label": "Labels per class" }, above: [sets], below: [numbers],
+    slider: { max: 1000, "aria-label": "Labels per class" }, above: [sets], paint, report,
   });
   const { svg, slider } = ui;
 
   function paint() {
     chart = chartOf(data, room(ui.stage));
-    begin(svg, chart,
+    begin(ui, chart,
       `${data.label}: ${data.unit ?? "test accuracy"} against labels per class, one line per strategy with 95 percent bands. The slider below reads out the values.`);
     drawAxes(svg, data, chart);
     drawLines(svg, data, chart);
     layer = draw(svg, "g");
     drawNames(svg, data, chart);
     drawCursor(layer, data, chart, shown, n);
-    fit(slider, chart);
     settle();
   }
 
-  function settle() {
-    slider.value = String(Math.round((1000 * Math.log(n / chart.first)) / (Math.log(chart.last / chart.first) || 1)));
-  }
+  const place = () => Math.round((1000 * Math.log(n / chart.first)) / (Math.log(chart.last / chart.first) || 1));
+  const settle = () => { slider.value = String(place()); };
 
   function report() {
     budget.textContent = String(n);
     perClass.textContent = ` ${n === 1 ? "label" : "labels"} per class.`;
-    slider.setAttribute("aria-valuetext", `${plural(n)} per class`);
-    ui.root.dataset.n = String(n);
-    settle();
     ui.readout.replaceChildren(rows(data.strategies.map((s) => readoutRow(s, n))), verdict(verdictLines(data, n)));
-    ui.say(spoken(data, n));
+    ui.tell(place(), `${plural(n)} per class`, { n }, spoken(data, n));
   }
 
   function glide() {
@@ -355,24 +349,22 @@ function render({ model, el }) {
     n = nearest(budgets, n);
     shown = n;
     ticket += 1;
-    fillNumbers(numbers, `${data.label}: ${data.unit ?? "test accuracy"} in %, mean (95 % interval)`,
+    fillNumbers(ui, `${data.label}: ${data.unit ?? "test accuracy"} in %, mean (95 % interval)`,
       ["labels per class", ...data.strategies.map((s) => s.label)],
       budgets.map((b) => [b, ...data.strategies.map((s) => {
         const value = at(s, b);
         return value ? withInterval(value) : "–";
       })]));
-    paint();
-    report();
+    ui.update();
   }
 
-  drag(svg, (x) => go(nearest(chart.budgets, chart.n(x))));
-  slider.addEventListener("input", () =>
-    go(nearest(chart.budgets, chart.first * (chart.last / chart.first) ** (Number(slider.value) / 1000))));
+  controls(ui, (value) => go(nearest(chart.budgets, chart.first * (chart.last / chart.first) ** (value / 1000))),
+    (x) => go(nearest(chart.budgets, chart.n(x))));
   // One key press is one measured budget, not one thousandth of the axis.
   keys(slider, { now: () => chart.budgets.indexOf(n), last: () => chart.budgets.length - 1, step: 1, page: 3 },
     (i) => go(chart.budgets[i]));
   choose(data);
-  return live(model, ui, ["n"], () => go(nearest(chart.budgets, model.get("n"))), paint);
+  return live(model, ui, ["n"], () => go(nearest(chart.budgets, model.get("n"))));
 }
 
 export default { render };

@@ -1,8 +1,8 @@
 // @ts-check
 // The layer explorer: pick a depth, see its filters, its answer to a picture, and what a probe reads there.
 import {
-  axisY, band, begin, between, clamp, cursor, drag, draw, fillNumbers, fit, frame, line, live, make, percent, places, room,
-  row, rows, save, shell, tabs, unique, verdict, withInterval,
+  axisY, band, begin, between, clamp, controls, cursor, draw, fillNumbers, frame, line, live, make, percent, places, room,
+  row, rows, save, shell, tabs, tenths, unique, verdict, withInterval, wrap,
 } from "./kit.js";
 
 /** @typedef {import("./kit.js").Span} Span */
@@ -16,16 +16,13 @@ const KINDS = [["trained", "hs-tone-blue", "", "pretrained"], ["random", "hs-ton
 /** From the smallest to the largest accuracy, in tens of percent, so that the axis stays when the layer moves.
  * @param {Item} item @param {number} count @param {number} width */
 function chartOf(item, count, width) {
-  const all = [...item.trained, ...item.random];
-  const low = Math.floor(10 * Math.min(item.chance, ...all.map((v) => v.lo))) / 10;
-  const high = Math.ceil(10 * Math.max(...all.map((v) => v.hi))) / 10;
-  const f = frame(width, 230, { top: 14, right: 16, bottom: 26, left: 42 }, Math.max(0, low), Math.min(1, high));
+  const [low, high] = tenths([item.chance, ...[...item.trained, ...item.random].flatMap((v) => [v.lo, v.hi])]);
+  const f = frame(width, 230, { top: 14, right: 16, bottom: 26, left: 42 }, low, high);
   return { ...f, ...places(f, count) };
 }
 
-/** @param {SVGSVGElement} svg @param {ReturnType<typeof chartOf>} f @param {Item} item @param {number} layer */
+/** @param {SVGElement} svg @param {ReturnType<typeof chartOf>} f @param {Item} item @param {number} layer */
 function drawChart(svg, f, item, layer) {
-  begin(svg, f, `${item.label}: test accuracy of a probe after each layer, pretrained and random weights, with 95 percent bands.`);
   axisY(svg, f, undefined, (v) => `${Math.round(100 * v)}\u00a0%`);
   cursor(svg, f, f.x(layer));
   for (const [key, tone, dash] of KINDS) {
@@ -41,48 +38,39 @@ function drawChart(svg, f, item, layer) {
 }
 
 /** @param {string} title @param {Node[]} parts */
-function figure(title, parts) {
-  const box = make("figure", "hs-le__look");
-  box.append(make("figcaption", "", title), ...parts);
-  return box;
-}
+const figure = (title, parts) => wrap("figure", "hs-le__look", [make("figcaption", "", title), ...parts]);
 
 /** @param {import("./kit.js").Home} home */
 function render({ model, el }) {
   /** @type {{title?: string, start?: number, layers: Layer[], sets: Item[]}} */
-  const state = model.get("state");
-  const { layers } = state;
+  const { title = "Layer explorer", start = 0, layers, sets } = model.get("state");
   const id = unique("hs-le");
   /** @param {number} value */
   const inside = (value) => clamp(value, 0, layers.length - 1);
-  let layer = inside(model.get("layer") ?? state.start ?? 0);
-  let item = state.sets[0];
+  let layer = inside(model.get("layer") ?? start);
+  let [item] = sets;
   let picture = item.pictures[0];
   let chart = chartOf(item, layers.length, 260);
 
-  const choices = make("div", "hs-le__choices");
   const pictures = make("div");
   const looks = make("div", "hs-le__looks");
-  const numbers = make("details", "hs-kit__numbers");
-  choices.append(tabs(`${id}-set`, "Data set", state.sets, item, (next) => {
+  const choices = wrap("div", "hs-le__choices", [tabs(`${id}-set`, "Data set", sets, item, (next) => {
     item = next;
     [picture] = item.pictures;
-    offer();
-    paint();
-    report();
-  }, (entry) => entry.label), pictures);
+    fillPictures();
+    ui.update();
+  }, (entry) => entry.label), pictures]);
   const ui = shell(el, {
-    css: "hs-le", title: state.title ?? "Layer explorer", question: ["How deep should you read the network for your task?"],
-    slider: { max: layers.length - 1, "aria-label": "Layer" }, above: [choices], below: [looks, numbers],
+    css: "hs-le", title, question: ["How deep should you read the network for your task?"],
+    slider: { max: layers.length - 1, "aria-label": "Layer" }, above: [choices], below: [looks], paint, report,
   });
-  const { svg, slider } = ui;
 
-  function offer() {
+  function fillPictures() {
     pictures.replaceChildren(tabs(`${id}-picture`, "Picture", item.pictures, picture, (next) => {
       picture = next;
       look();
     }, (entry) => make("img", "hs-le__thumb", null, { src: entry.src, alt: entry.label })));
-    fillNumbers(numbers, `${item.label}: test accuracy of a probe in %, mean (95 % interval), ${item.seeds} seeds`,
+    fillNumbers(ui, `${item.label}: test accuracy of a probe in %, mean (95 % interval), ${item.seeds} seeds`,
       ["layer", ...KINDS.map(([, , , name]) => name)],
       layers.map((entry, i) => [entry.label, ...KINDS.map(([key]) => withInterval(item[key][i]))]));
   }
@@ -104,8 +92,8 @@ function render({ model, el }) {
 
   function paint() {
     chart = chartOf(item, layers.length, room(ui.stage));
-    drawChart(svg, chart, item, layer);
-    fit(slider, chart);
+    begin(ui, chart, `${item.label}: test accuracy of a probe after each layer, pretrained and random weights, with 95 percent bands.`);
+    drawChart(ui.svg, chart, item, layer);
   }
 
   function report() {
@@ -118,11 +106,8 @@ function render({ model, el }) {
       rows(KINDS.map(([key, tone, , name]) =>
         row(tone, [`Probe, ${name}`], `${percent(item[key][layer].mean)}\u00a0%`, `${between(item[key][layer])}\u00a0%`))));
     look();
-    ui.root.dataset.layer = String(layer);
-    slider.value = String(layer);
-    slider.setAttribute("aria-valuetext", `${now.label}, layer ${layer + 1} of ${layers.length}`);
     const spoken = KINDS.map(([key, , , name]) => `${name} ${percent(item[key][layer].mean)} percent`).join(", ");
-    ui.say(`${item.label}, ${now.label}: ${spoken}.`);
+    ui.tell(layer, `${now.label}, layer ${layer + 1} of ${layers.length}`, { layer }, `${item.label}, ${now.label}: ${spoken}.`);
   }
 
   /** @param {number} next */
@@ -130,16 +115,13 @@ function render({ model, el }) {
     if (inside(next) === layer) return;
     layer = inside(next);
     save(model, { layer });
-    paint();
-    report();
+    ui.update();
   }
 
-  drag(svg, (x) => go(chart.at(x)));
-  slider.addEventListener("input", () => go(Number(slider.value)));
-  offer();
-  paint();
-  report();
-  return live(model, ui, ["layer"], () => go(model.get("layer") ?? layer), paint);
+  controls(ui, go, (x) => go(chart.at(x)));
+  fillPictures();
+  ui.update();
+  return live(model, ui, ["layer"], () => go(model.get("layer") ?? layer));
 }
 
 export default { render };
