@@ -98,7 +98,7 @@ test: $(READY) ## The tests; what needs a browser or the network is skipped, wit
 	@$(PY) -m pytest
 
 lint: $(READY) ## Style and types, of the package and of the chapters' cells
-	@$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) scripts/chapters.py check && $(PY) -m mypy
+	@$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) scripts/chapters.py check && $(PY) -m mypy && scripts/lint_js.sh
 
 format: $(READY) ## Lay out the package and the chapters' cells (CHAPTER=01,05); prose stays as it is
 	@$(PY) -m ruff format . && $(PY) scripts/chapters.py format --only "$(CHAPTER)"

@@ -1,7 +1,7 @@
 """``:::{widget} label_budget`` and the script that brings every widget on a page to life.
 
 The modules in ``transferlib/widgets`` are the only source. A page opened from disk may not import
-modules, so the build wraps each one into a classic script.
+modules, so the build joins them into one classic script.
 """
 
 import json
@@ -15,27 +15,30 @@ from hs_reading import text
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from transferlib import widgets
+from transferlib.widgets import base
 
-ASSETS = Path(widgets.__file__).parent
+ASSETS = base.HERE
 
 
-def classic(name: str, module: str) -> str:
-    """Wrap an ES module that ends in ``export default { render };`` into a classic script."""
-    body, found, rest = module.partition("export default ")
-    if not found or "import " in body.split("\n", 1)[0]:
-        raise ValueError(f"widget {name!r} must be one module with one 'export default'.")
-    return (
-        f"(window.hsWidgets ??= {{}}, (() => {{\n{body}window.hsWidgets[{json.dumps(name)}] = "
-        f"{rest.rstrip().rstrip(';')};\n}})());\n"
-    )
+def classic(name: str, source: str) -> str:
+    """A widget's module as a function that runs at once, beside the constant ``kit``, and names what it exports."""
+    body, _, exported = base.joined(name, source).partition("export default ")
+    return f"(() => {{\n{body}widgets[{json.dumps(name)}] = {exported.rstrip()}\n}})();\n"
 
 
 def bundle() -> str:
-    """Every widget and the hydrator, as one script."""
-    modules = [path for path in sorted(ASSETS.glob("*.js")) if path.stem != "hydrate"]
-    parts = [classic(path.stem, path.read_text(encoding="utf-8")) for path in modules]
-    return "".join(parts) + (ASSETS / "hydrate.js").read_text(encoding="utf-8")
+    """The kit, every widget and the hydrator, as one script."""
+    modules = [path for path in sorted(ASSETS.glob("*.js")) if path.stem not in ("kit", "hydrate")]
+    parts = "".join(classic(path.stem, path.read_text(encoding="utf-8")) for path in modules)
+    hydrate = (ASSETS / "hydrate.js").read_text(encoding="utf-8")
+    return (
+        f'(() => {{\n"use strict";\nconst widgets = (window.hsWidgets ??= {{}});\n{base.kit()}{parts}{hydrate}}})();\n'
+    )
+
+
+def styles() -> str:
+    """The style sheet of every widget; the kit's stands first, the others build on it."""
+    return base.styles(*sorted(path.stem for path in ASSETS.glob("*.css") if path.stem != "kit"))
 
 
 class Widget(SphinxDirective):
@@ -66,10 +69,7 @@ def _write(app: Sphinx, config: Any) -> None:
     """Put the bundle and the style sheets where Sphinx collects static files."""
     folder = Path(app.doctreedir) / "hs_static"
     folder.mkdir(parents=True, exist_ok=True)
-    files = {"hs-widgets.js": bundle()}
-    # The label-budget sheet first: the others build on its frame, slider and rows.
-    sheets = sorted(ASSETS.glob("*.css"), key=lambda path: (path.stem != "label_budget", path.stem))
-    files["hs-widgets.css"] = "".join(path.read_text(encoding="utf-8") for path in sheets)
+    files = {"hs-widgets.js": bundle(), "hs-widgets.css": styles()}
     for name, content in files.items():
         path = folder / name
         if not path.is_file() or path.read_text(encoding="utf-8") != content:

@@ -9,7 +9,6 @@ from html import unescape
 import pytest
 
 from transferlib.errors import UserError
-from transferlib.widgets import freeze_depth
 from transferlib.widgets.freeze_depth import check_state, freeze_depth_explorer, html
 
 
@@ -63,4 +62,4 @@ def test_in_jupyterlab_it_is_a_widget_with_the_same_twin(state):
     assert (widget.n, widget.k) == (5, 2)
     bundle, _ = widget._repr_mimebundle_()
     assert bundle["text/html"] == html(state)
-    assert (freeze_depth.HERE / "freeze_depth.js").read_text().rstrip().endswith("export default { render };")
+    assert str(widget._esm).rstrip().endswith("export default { render };")

@@ -9,7 +9,6 @@ from html import unescape
 import pytest
 
 from transferlib.errors import UserError
-from transferlib.widgets import label_budget
 from transferlib.widgets.label_budget import check_state, html, label_budget_explorer
 
 
@@ -77,4 +76,4 @@ def test_in_jupyterlab_it_is_a_widget_with_the_same_twin(state):
     assert widget.n == 5
     bundle, _ = widget._repr_mimebundle_()
     assert bundle["text/html"] == html(state)
-    assert (label_budget.HERE / "label_budget.js").read_text().rstrip().endswith("export default { render };")
+    assert str(widget._esm).rstrip().endswith("export default { render };")

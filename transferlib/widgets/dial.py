@@ -1,11 +1,6 @@
 """The dial: measured lines over one setting, an anywidget in JupyterLab, an HTML twin in the page."""
 
-import json
-import math
 from collections.abc import Mapping, Sequence
-from functools import cache
-from html import escape
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,8 +8,9 @@ from numpy.typing import ArrayLike
 
 from transferlib.course.intervals import mean_interval
 from transferlib.errors import UserError
+from transferlib.widgets import base
 
-HERE = Path(__file__).parent
+PARTS = ("mean", "lo", "hi")
 
 
 def dataset(
@@ -49,63 +45,31 @@ def check_state(state: dict[str, Any]) -> dict[str, Any]:
         if data.get("say") and len(data["say"]) != length:
             raise UserError(f"{name} has {len(data['say'])} sentences for {length} settings: give one each, or none.")
         for line in data["series"]:
-            lists = [line.get(key, []) for key in ("mean", "lo", "hi")]
+            lists = [line.get(part, []) for part in PARTS]
             if any(len(values) != length for values in lists):
                 raise UserError(f"{name}, {line.get('label')!r}: mean, lo and hi must have {length} values.")
-            if not all(math.isfinite(value) for values in lists for value in values):
-                raise UserError(f"{name}, {line.get('label')!r} holds a number that is not finite: run more seeds.")
+            numbers = [value for values in lists for value in values]
+            base.check_finite(f"{name}, {line.get('label')!r}", numbers, ": run more seeds")
     return state
 
 
 def table(data: dict[str, Any]) -> str:
     """The numbers of one tab as an HTML table, for readers without JavaScript."""
-    head = "".join(f'<th scope="col">{escape(str(s["label"]))}</th>' for s in data["series"])
-    rows = []
-    for i, x in enumerate(data["x"]):
-        cells = "".join(f"<td>{s['mean'][i]:.1f} ({s['lo'][i]:.1f} to {s['hi'][i]:.1f})</td>" for s in data["series"])
-        rows.append(f'<tr><th scope="row">{escape(str(x))}</th>{cells}</tr>')
-    return (
-        f"<table><caption>{escape(data['label'])}: {escape(data['y_label'])}, mean (95 % interval)</caption>"
-        f'<thead><tr><th scope="col">{escape(data["x_label"])}</th>{head}</tr></thead>'
-        f"<tbody>{''.join(rows)}</tbody></table>"
+    series = data["series"]
+    rows = (
+        [x, *(base.with_interval(*(s[part][i] for part in PARTS)) for s in series)] for i, x in enumerate(data["x"])
     )
+    caption = f"{data['label']}: {data['y_label']}, mean (95 % interval)"
+    return base.table(caption, [data["x_label"], *(s["label"] for s in series)], rows)
 
 
 def html(state: dict[str, Any]) -> str:
     """The twin for the static page: the state for ``hydrate.js`` and a table to read without it."""
     check_state(state)
-    data = escape(json.dumps(state, separators=(",", ":"), allow_nan=False), quote=True)
-    return (
-        f'<div class="hs-widget" data-widget="dial" data-state="{data}">'
-        f'<div class="hs-widget__fallback" role="region" tabindex="0"'
-        f' aria-label="{escape(state["title"], quote=True)}">'
-        f"{''.join(table(item) for item in state['datasets'])}</div></div>"
-    )
-
-
-@cache
-def _widget_class() -> type:
-    # Imported here: the static page and the tests of the state need no Jupyter.
-    import anywidget
-    import traitlets
-
-    class Dial(anywidget.AnyWidget):
-        """The same module as in the page; ``n`` is the place of the slider, in both directions."""
-
-        _esm = HERE / "dial.js"
-        _css = (HERE / "label_budget.css").read_text("utf-8") + (HERE / "dial.css").read_text("utf-8")
-        state = traitlets.Dict().tag(sync=True)
-        n = traitlets.Int(0).tag(sync=True)
-
-        def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-            bundle = super()._repr_mimebundle_(**kwargs)
-            data, metadata = bundle if isinstance(bundle, tuple) else (bundle or {}, {})
-            return {**data, "text/html": html(dict(self.state))}, metadata
-
-    return Dial
+    return base.twin("dial", state, state["title"], map(table, state["datasets"]))
 
 
 def dial(state: dict[str, Any]) -> Any:
     """Show measured lines over one setting; see :func:`check_state`. Raises ``UserError`` for what cannot be drawn."""
     check_state(state)
-    return _widget_class()(state=state, n=int(state.get("start_n", 0)))
+    return base.widget("dial", html, state, n=int(state.get("start_n", 0)))

@@ -1,15 +1,10 @@
 """Before and after: source and target examples on one map, and what an alignment does to them."""
 
-import json
-import math
-from functools import cache
-from html import escape
-from pathlib import Path
 from typing import Any
 
 from transferlib.errors import UserError
+from transferlib.widgets import base
 
-HERE = Path(__file__).parent
 SPAN = ("mean", "lo", "hi")
 
 
@@ -39,62 +34,25 @@ def check_state(state: dict[str, Any]) -> dict[str, Any]:
             numbers = [v for point in [*way["s"], *way["t"]] for v in point]
             numbers += [way["apart"], *(way["accuracy"][key] for key in SPAN)]
             numbers += [way["gain"][key] for key in SPAN] if way.get("gain") else []
-            if not all(math.isfinite(v) for v in numbers):
-                raise UserError(f"{what} holds a number that is not finite.")
+            base.check_finite(what, numbers)
     return state
 
 
 def table(pair: dict[str, Any], unit: str) -> str:
     """The numbers of one pair as an HTML table, for readers without JavaScript."""
-    rows = []
-    for way in pair["ways"]:
-        mean, lo, hi = (100 * way["accuracy"][key] for key in SPAN)
-        rows.append(
-            f'<tr><th scope="row">{escape(str(way["label"]))}</th><td>{mean:.1f} ({lo:.1f} to {hi:.1f})</td>'
-            f"<td>{100 * way['apart']:.0f}</td></tr>"
-        )
-    return (
-        f"<table><caption>{escape(str(pair['label']))}: {escape(unit)} in %, mean (95 % interval)</caption>"
-        '<thead><tr><th scope="col">way</th><th scope="col">target</th><th scope="col">domain told apart (%)</th></tr>'
-        f"</thead><tbody>{''.join(rows)}</tbody></table>"
+    rows = (
+        [w["label"], base.with_interval(*(100 * w["accuracy"][part] for part in SPAN)), f"{100 * w['apart']:.0f}"]
+        for w in pair["ways"]
     )
+    caption = f"{pair['label']}: {unit} in %, mean (95 % interval)"
+    return base.table(caption, ["way", "target", "domain told apart (%)"], rows)
 
 
 def html(state: dict[str, Any]) -> str:
     """The twin for the static page: the state for ``hydrate.js`` and a table to read without it."""
     check_state(state)
-    data = escape(json.dumps(state, separators=(",", ":"), allow_nan=False), quote=True)
-    tables = "".join(table(pair, str(state.get("unit", "target accuracy"))) for pair in state["pairs"])
-    return (
-        f'<div class="hs-widget" data-widget="domain_gap" data-state="{data}">'
-        '<div class="hs-widget__fallback" role="region" tabindex="0"'
-        f' aria-label="{escape(str(state.get("title", "Domain gap")), quote=True)}">{tables}</div></div>'
-    )
-
-
-@cache
-def _widget_class() -> type:
-    # Imported here: the static page and the tests of the state need no Jupyter.
-    import anywidget
-    import traitlets
-
-    class DomainGap(anywidget.AnyWidget):
-        """The same module as in the page; ``after`` follows the slider, 0 (before) to 100 (after)."""
-
-        _esm = HERE / "domain_gap.js"
-        # The frame, tabs and slider look like the label-budget explorer's; a page has both style sheets anyway.
-        _css = (HERE / "label_budget.css").read_text(encoding="utf-8") + (HERE / "domain_gap.css").read_text(
-            encoding="utf-8"
-        )
-        state = traitlets.Dict().tag(sync=True)
-        after = traitlets.Int(0).tag(sync=True)
-
-        def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-            bundle = super()._repr_mimebundle_(**kwargs)
-            data, metadata = bundle if isinstance(bundle, tuple) else (bundle or {}, {})
-            return {**data, "text/html": html(dict(self.state))}, metadata
-
-    return DomainGap
+    tables = (table(pair, str(state.get("unit", "target accuracy"))) for pair in state["pairs"])
+    return base.twin("domain_gap", state, str(state.get("title", "Domain gap")), tables)
 
 
 def domain_gap_map(state: dict[str, Any]) -> Any:
@@ -110,4 +68,4 @@ def domain_gap_map(state: dict[str, Any]) -> Any:
         UserError: the state cannot be drawn.
     """
     check_state(state)
-    return _widget_class()(state=state)
+    return base.widget("domain_gap", html, state, after=0)

@@ -4,17 +4,14 @@ import base64
 import io
 import json
 import math
-from functools import cache
-from html import escape
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from transferlib.errors import UserError
+from transferlib.widgets import base
 
-HERE = Path(__file__).parent
 SPAN = ("mean", "lo", "hi")
 LIMIT = 300_000  # bytes of state: it stands in the page twice
 
@@ -68,8 +65,7 @@ def check_state(state: dict[str, Any]) -> dict[str, Any]:
         parts += [picture["maps"] for picture in item["pictures"]]
         if not item["pictures"] or any(len(part) != len(state["layers"]) for part in parts):
             raise UserError(f"{name} needs a picture, and one entry for each of the {len(state['layers'])} layers.")
-        if not all(math.isfinite(v[key]) for part in parts[:2] for v in part for key in SPAN):
-            raise UserError(f"{name} holds a number that is not finite.")
+        base.check_finite(name, [v[key] for part in parts[:2] for v in part for key in SPAN])
         pictures += [src for picture in item["pictures"] for src in (picture["src"], *picture["maps"])]
     if any(not str(src).startswith("data:image/png;base64,") for src in pictures):
         raise UserError("layer_explorer: every picture must be a PNG data URI: make it with sheet().")
@@ -82,59 +78,20 @@ def check_state(state: dict[str, Any]) -> dict[str, Any]:
 
 def table(state: dict[str, Any]) -> str:
     """The accuracy at every layer as an HTML table, for readers without JavaScript."""
-    rows = []
-    for i, layer in enumerate(state["layers"]):
-        cells = []
-        for item in state["sets"]:
-            for kind in ("trained", "random"):
-                mean, lo, hi = (100 * item[kind][i][key] for key in SPAN)
-                cells.append(f"<td>{mean:.1f} ({lo:.1f} to {hi:.1f})</td>")
-        rows.append(f'<tr><th scope="row">{escape(str(layer["label"]))}</th>{"".join(cells)}</tr>')
-    heads = "".join(
-        f'<th scope="col">{escape(str(item["label"]))}, {kind}</th>'
-        for item in state["sets"]
-        for kind in ("pretrained", "random")
+    columns = [(item, kind) for item in state["sets"] for kind in ("trained", "random")]
+    heads = [f"{item['label']}, {'pretrained' if kind == 'trained' else kind}" for item, kind in columns]
+    rows = (
+        [layer["label"], *(base.with_interval(*(100 * item[kind][i][part] for part in SPAN)) for item, kind in columns)]
+        for i, layer in enumerate(state["layers"])
     )
-    return (
-        "<table><caption>Test accuracy of a probe after each layer in %, mean (95 % interval)</caption>"
-        f'<thead><tr><th scope="col">layer</th>{heads}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
-    )
+    caption = "Test accuracy of a probe after each layer in %, mean (95 % interval)"
+    return base.table(caption, ["layer", *heads], rows)
 
 
 def html(state: dict[str, Any]) -> str:
     """The twin for the static page: the state for ``hydrate.js`` and a table to read without it."""
     check_state(state)
-    data = escape(json.dumps(state, separators=(",", ":"), allow_nan=False), quote=True)
-    return (
-        f'<div class="hs-widget" data-widget="layer_explorer" data-state="{data}">'
-        '<div class="hs-widget__fallback" role="region" tabindex="0"'
-        f' aria-label="{escape(str(state.get("title", "Layer explorer")), quote=True)}">{table(state)}</div></div>'
-    )
-
-
-@cache
-def _widget_class() -> type:
-    # Imported here: the static page and the tests of the state need no Jupyter.
-    import anywidget
-    import traitlets
-
-    class LayerExplorer(anywidget.AnyWidget):
-        """The same module as in the page; ``layer`` follows the slider, 0 is the first layer."""
-
-        _esm = HERE / "layer_explorer.js"
-        # The frame, tabs and slider look like the label-budget explorer's; a page has both style sheets anyway.
-        _css = "".join(
-            (HERE / f"{name}.css").read_text(encoding="utf-8") for name in ("label_budget", "layer_explorer")
-        )
-        state = traitlets.Dict().tag(sync=True)
-        layer = traitlets.Int(0).tag(sync=True)
-
-        def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-            bundle = super()._repr_mimebundle_(**kwargs)
-            data, metadata = bundle if isinstance(bundle, tuple) else (bundle or {}, {})
-            return {**data, "text/html": html(dict(self.state))}, metadata
-
-    return LayerExplorer
+    return base.twin("layer_explorer", state, str(state.get("title", "Layer explorer")), [table(state)])
 
 
 def layer_explorer(state: dict[str, Any]) -> Any:
@@ -150,4 +107,4 @@ def layer_explorer(state: dict[str, Any]) -> Any:
         UserError: the state cannot be drawn.
     """
     check_state(state)
-    return _widget_class()(state=state, layer=int(state.get("start", 0)))
+    return base.widget("layer_explorer", html, state, layer=int(state.get("start", 0)))

@@ -1,0 +1,22 @@
+// The linter of the JavaScript: what ESLint recommends, and the house's few habits.
+import js from "@eslint/js";
+
+const BROWSER = [
+  "CSS", "DocumentFragment", "HTMLElement", "MutationObserver", "ResizeObserver", "URLSearchParams", "addEventListener",
+  "clearTimeout", "console", "document", "getSelection", "innerHeight", "localStorage", "location", "matchMedia",
+  "navigator", "performance", "requestAnimationFrame", "scrollX", "scrollY", "setTimeout", "window",
+];
+
+export default [
+  js.configs.recommended,
+  {
+    languageOptions: { ecmaVersion: 2022, globals: Object.fromEntries(BROWSER.map((name) => [name, "readonly"])) },
+    rules: {
+      "eqeqeq": ["error", "always", { null: "ignore" }],
+      "no-shadow": "error",
+      "no-var": "error",
+      "prefer-const": "error",
+    },
+  },
+  { files: ["book/_static/*.js"], languageOptions: { sourceType: "script" } },
+];
