@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from transferlib.course.intervals import mean_interval
-from transferlib.errors import UserError
+from transferlib.errors import UserError, needs
 
 HERE = Path(__file__).parent
 
@@ -86,6 +86,7 @@ def html(state: dict[str, Any]) -> str:
 @cache
 def _widget_class() -> type:
     # Imported here: the static page and the tests of the state need no Jupyter.
+    needs("anywidget", "book", "A widget in a notebook")
     import anywidget
     import traitlets
 

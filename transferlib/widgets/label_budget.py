@@ -7,7 +7,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from transferlib.errors import UserError
+from transferlib.errors import UserError, needs
 
 HERE = Path(__file__).parent
 SERIES = ("n", "mean", "lo", "hi")
@@ -81,6 +81,7 @@ def html(state: dict[str, Any]) -> str:
 @cache
 def _widget_class() -> type:
     # Imported here: the static page and the tests of the state need no Jupyter.
+    needs("anywidget", "book", "A widget in a notebook")
     import anywidget
     import traitlets
 
