@@ -12,12 +12,8 @@ import joblib
 import pandas as pd
 from tqdm import tqdm
 
-<<<<<<< HEAD
-from transferlib.errors import UserError
-from transferlib.runs import record
-=======
 from transferlib.errors import UserError, needs
->>>>>>> 1b02c2e (Say in one sentence which optional library to install, and where a module of 0.1.0 went)
+from transferlib.runs import record
 from transferlib.runs.cache import store
 from transferlib.runs.provenance import function_key
 
