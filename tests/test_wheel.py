@@ -1,6 +1,5 @@
 """The wheel, alone: it holds every data file, and its commands run where there is no clone."""
 
-import gzip
 import importlib.util
 import os
 import shutil
