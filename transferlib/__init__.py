@@ -3,8 +3,11 @@
 Names are imported on first use, so that ``import transferlib`` stays instant.
 """
 
+import sys
 from importlib import import_module
 from typing import Any
+
+from transferlib.moved import Moved, moved
 
 __version__ = "0.1.0"
 
@@ -26,11 +29,12 @@ _HOME = {
     "UserError": "errors",
 }
 __all__ = sorted(_HOME)
+sys.meta_path.append(Moved())
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
-        raise AttributeError(f"module 'transferlib' has no attribute {name!r}")
+        raise AttributeError(moved(name) or f"module 'transferlib' has no attribute {name!r}")
     return getattr(import_module(f"transferlib.{_HOME[name]}"), name)
 
 

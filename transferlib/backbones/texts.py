@@ -11,7 +11,7 @@ from filelock import FileLock
 from torch import Tensor, nn
 
 from transferlib.backbones.weights import MANIFEST, path, sha256
-from transferlib.errors import UserError, nearest
+from transferlib.errors import UserError, nearest, needs
 from transferlib.runs.cache import kept_dir
 
 DEFAULT_TEXT = "all-MiniLM-L6-v2"
@@ -51,6 +51,7 @@ def text_backbone(name: str = DEFAULT_TEXT, pretrained: bool = True, max_length:
     ``pretrained=False`` keeps the architecture and the tokenizer and draws fresh random weights.
     Raises ``UserError`` for an unknown name.
     """
+    needs("transformers", "lm", "A text model")
     from transformers import AutoConfig, AutoModel, AutoTokenizer
     from transformers.utils import logging
 
@@ -81,6 +82,7 @@ def language_model(name: str = DEFAULT_LANGUAGE) -> tuple[Any, Any]:
     Raises:
         UserError: unknown name, or weights that cannot be had.
     """
+    needs("transformers", "lm", "A language model")
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from transformers.utils import logging
 
@@ -108,6 +110,7 @@ def sample(model: Any, ids: Tensor, tokens: int, temperature: float = 1.0, seed:
     """
     if not temperature > 0:
         raise UserError(f"Sampling got temperature = {temperature}: use temperature > 0; 1 is the model's own.")
+    needs("transformers", "lm", "Sampling")
     from transformers import DynamicCache
 
     generator, past, read = torch.Generator(ids.device).manual_seed(seed), DynamicCache(config=model.config), ids
@@ -126,6 +129,7 @@ def sample(model: Any, ids: Tensor, tokens: int, temperature: float = 1.0, seed:
 
 def _dequantised(name: str) -> Path:
     """The folder with the float32 copy of a packaged gguf file, made on first use, whole or not at all."""
+    needs("gguf", "lm", "A packaged language model")
     from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
     folder = kept_dir() / "converted" / f"{name}-{sha256(name)[:12]}"

@@ -16,7 +16,7 @@ from transferlib.course import figures, profiles
 from transferlib.course.facts import Condition
 from transferlib.course.intervals import Interval
 from transferlib.course.printing import ends, number
-from transferlib.errors import UserError
+from transferlib.errors import UserError, needs
 from transferlib.runs import provenance, record
 from transferlib.runs.files import write
 
@@ -105,6 +105,7 @@ class Run:
         )
 
     def _boxed(self, claim: claiming.Claim) -> Any:
+        needs("IPython", "book", "A claim's box")
         from IPython.display import HTML
 
         if any(known.id == claim.id for known in self.claims):

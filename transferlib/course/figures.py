@@ -14,7 +14,7 @@ from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike
 
 from transferlib.course.intervals import Interval, mean_interval
-from transferlib.errors import UserError
+from transferlib.errors import UserError, needs
 
 # Colour-blind-safe on white; the page maps each to a variable, so that dark mode can lighten it.
 TONES = {
@@ -133,6 +133,7 @@ def standalone(figure: Figure, alt: str) -> str:
 
 def show(figure: Figure, alt: str, name: str = "", caption: str = "") -> Any:
     """Return the figure for display, in JupyterLab and in the book, with ``alt`` for those who cannot see it."""
+    needs("IPython", "book", "A figure in a notebook")
     from IPython.display import HTML
 
     return HTML(html(figure, alt, name, caption))

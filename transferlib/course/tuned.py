@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from transferlib.course.printing import bracketed, number
 from transferlib.course.intervals import paired_difference
+from transferlib.course.printing import bracketed, number
 from transferlib.errors import UserError
 from transferlib.runs.sweep import sweep
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from transferlib.backbones.freezing import freeze
-from transferlib.errors import UserError
+from transferlib.errors import UserError, needs
 
 
 class SoftPrompt(nn.Module):
@@ -75,6 +75,7 @@ class Prefix(nn.Module):
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None, **kwargs: Any) -> Any:
         """Ids and mask (N, L) → the model's output, with L positions."""
+        needs("transformers", "lm", "A prefix")
         from transformers import DynamicCache
 
         n, length = input_ids.shape

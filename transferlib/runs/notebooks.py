@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from transferlib.errors import needs
+
 KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 
 
@@ -27,6 +29,7 @@ def execute(
     Raises:
         CellError: a cell failed.
     """
+    needs("papermill", "book", "Running a notebook")
     import nbformat
     import papermill
 

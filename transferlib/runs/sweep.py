@@ -12,7 +12,7 @@ import joblib
 import pandas as pd
 from tqdm import tqdm
 
-from transferlib.errors import UserError
+from transferlib.errors import UserError, needs
 from transferlib.runs import record
 from transferlib.runs.cache import store
 from transferlib.runs.provenance import function_key
@@ -109,10 +109,9 @@ def sweep(
 
 def _on_ray(key: str, run: Callable[..., Cell], cells: dict[int, Cell], gpus: float) -> Iterator[tuple[int, Cell]]:
     """Each cell a task of the cluster, as it is finished. A task whose worker dies is run again, up to three times."""
-    try:
-        import ray
-    except ImportError:
-        raise UserError("TRANSFERLIB_EXECUTOR='ray' needs Ray: pip install 'transferlib[ray]'.") from None
+    needs("ray", "ray", "TRANSFERLIB_EXECUTOR='ray'")
+    import ray
+
     own = not ray.is_initialized() and not os.environ.get("RAY_ADDRESS")
     if not ray.is_initialized():
         ray.init(address=os.environ.get("RAY_ADDRESS"), log_to_driver=False, include_dashboard=False)

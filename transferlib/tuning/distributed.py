@@ -8,7 +8,7 @@ import os
 
 from torch import Tensor, nn
 
-from transferlib.errors import UserError
+from transferlib.errors import UserError, needs
 
 
 def place() -> tuple[int, int]:
@@ -29,10 +29,9 @@ def joined(model: nn.Module) -> nn.Module:
     """
     if place()[1] == 1:
         return model
-    try:
-        from accelerate import Accelerator
-    except ImportError:
-        raise UserError("Training on several processes needs accelerate: pip install 'transferlib[lm]'.") from None
+    needs("accelerate", "lm", "Training on several processes")
+    from accelerate import Accelerator
+
     accelerator = Accelerator()
     team: nn.Module = accelerator.prepare_model(model.to(accelerator.device))
     return team

@@ -9,7 +9,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from transferlib.errors import UserError
+from transferlib.errors import UserError, needs
 
 HERE = Path(__file__).parent
 EXPORT = re.compile(r"^export (?=(?:function|const) (\w+))", re.M)
@@ -91,6 +91,7 @@ def styles(*names: str) -> str:
 @cache
 def _widget_class(name: str, html: Callable[[dict[str, Any]], str], places: tuple[str, ...]) -> Any:
     # Imported here: the static page and the tests of the state need no Jupyter.
+    needs("anywidget", "book", "A widget in a notebook")
     import anywidget
     import traitlets
 
