@@ -57,7 +57,8 @@ def check(scan: Scan, threshold: float = ALIKE, progress: bool = False) -> Check
         )
     found = renumbered(scan.found.keep(kept, *notes))
     found = _sizes(found, [scan.sizes[i] for i in kept])
-    left = Scan(found, [scan.keys[i] for i in kept], scan.features[kept], [scan.sizes[i] for i in kept], scan.computed)
+    keys, sizes = [scan.keys[i] for i in kept], [scan.sizes[i] for i in kept]
+    left = scan._replace(found=found, keys=keys, features=scan.features[kept], sizes=sizes)
     alike = _alike(left.features, found.y, threshold, progress)
     table = pd.DataFrame({"class": found.classes, "examples": counts[counts >= FEWEST]})
     return Check(left, table, alike, _together(found, alike))
