@@ -87,6 +87,17 @@ def _alike(features: Tensor, y: list[int], threshold: float, progress: bool) -> 
     return table.sort_values("similarity", ascending=False, ignore_index=True)
 
 
+def apart(checked: Check) -> int:
+    """Nearly equal pairs with different labels."""
+    return sum(not same for same in checked.alike["same_label"])
+
+
+def across(checked: Check) -> int:
+    """Nearly equal pairs on both sides of the given split."""
+    splits = checked.scan.found.splits
+    return sum(splits[a] != splits[b] for a, b in zip(checked.alike["a"], checked.alike["b"], strict=True))
+
+
 def _together(found: Collection, alike: pd.DataFrame) -> NDArray[np.int64]:
     count, ends = len(found.items), [alike["a"].to_numpy(dtype=int), alike["b"].to_numpy(dtype=int)]
     if found.groups:

@@ -58,7 +58,8 @@ def trained(checked: Check, draws: Draws, steps: int | None = None, device: str 
         return str(joblib.hash((found.kind, found.classes, sides)))
 
     data = {at: content(*at) for at in learned}
-    cells = [{"strategy": way, "n": n, "seed": seed, "steps": steps, "size": size, "device": device, "data": data[n, seed]}
+    same = {"steps": steps, "size": size, "device": device}
+    cells = [{"strategy": way, "n": n, "seed": seed, "data": data[n, seed], **same}
              for way in TRAINED[found.kind] for n, seed in learned]  # fmt: skip
     table = sweep(one, cells, desc="trained", gpus=0 if device == "cpu" else 1)
     return table[["strategy", "n", "seed", "seconds", "scores"]]
@@ -111,7 +112,7 @@ def compare(checked: Check, draws: Draws, steps: int | None = None, device: str 
 
 
 class Choice(NamedTuple):
-    """The ``decision`` at ``n`` labels per class; the ``accuracy`` in % of the chosen way at ``most``, its largest budget.
+    """The ``decision`` at ``n`` labels per class; ``accuracy`` in % of the chosen way at ``most``, its largest budget.
 
     ``doubling``: points that each doubling from ``low`` to ``most`` labels per class brought.
     """

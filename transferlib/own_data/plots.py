@@ -30,18 +30,19 @@ def budgets(compared: Compared) -> Drawn:
     return (
         figure,
         f"Balanced test accuracy against labels per class, for {names}. The table below has the numbers.",
-        "Mean over draws of test examples and labels, with 95 % intervals that allow for overlapping splits; dotted: guessing.",
+        "Mean over draws of test examples and labels, with 95 % intervals that allow for overlapping splits; "
+        "dotted: guessing.",
     )
 
 
 def confusion(wrong: Mistakes, classes: list[str]) -> Drawn:
     """The confusion matrix, a tile the fuller the more often it happens."""
-    edge, share = 2.6 + 0.42 * len(classes), wrong.confusion
+    edge = 2.6 + 0.42 * len(classes)
     figure, ax = figures.canvas(width=edge + 1.2, height=edge)
-    for i, j in np.ndindex(share.shape):
-        ax.add_patch(figures.tile(j, i, share[i, j] / 100, "a" if i == j else "b"))
-        if share[i, j] >= 0.5:
-            ax.text(j, i, f"{share[i, j]:.0f}", ha="center", va="center", fontsize=9)
+    for (i, j), share in np.ndenumerate(wrong.confusion):
+        ax.add_patch(figures.tile(j, i, share / 100, "a" if i == j else "b"))
+        if share >= 0.5:
+            ax.text(j, i, f"{share:.0f}", ha="center", va="center", fontsize=9)
     labels = [name if len(name) <= 18 else f"{name[:17]}…" for name in classes]
     # A name is text: a dollar sign in it begins no formula.
     ax.set_xticks(range(len(classes)), labels, rotation=40, ha="right", fontsize=9, parse_math=False)

@@ -23,14 +23,15 @@ from transferlib.own_data.sections import answered, sections
 from transferlib.own_data.summary import measured, prices_table
 
 LOG = "failed.txt"
-MEMORY = ("MemoryError", "OutOfMemoryError", "TerminatedWorkerError", "WorkerCrashedError")  # the last two: no room for a worker
+# The last two are what joblib and Ray say when the system has ended a worker.
+MEMORY = ("MemoryError", "OutOfMemoryError", "TerminatedWorkerError", "WorkerCrashedError")
 
 
 def report(
     data: str | Path, out: str | Path = "report", *, profile: str = "cpu", seed: int = 0, device: str = "cpu",
     executor: str = "local",
 ) -> Path:  # fmt: skip
-    """Compare the ways to train on ``data``; write ``report.html``, ``metrics.json``, ``model/``, ``figures/`` to ``out``.
+    """Compare the ways to train on ``data``; ``out`` gets ``report.html``, ``metrics.json``, ``model/``, ``figures/``.
 
     What was computed is kept: interrupted and started again, it goes on where it stopped. Returns the HTML file.
 
@@ -91,7 +92,7 @@ def write(data: str, place: str, profile: str, seed: int, device: str) -> None:
 def _replace(path: Path, text: str) -> None:
     """Write beside the target, then rename: a killed run leaves the old page or the new one."""
     beside = path.with_name(f".{path.name}")
-    beside.write_text(text, encoding="utf-8")
+    beside.write_text(text, encoding="utf-8", errors="backslashreplace")  # a file's name may be no text
     beside.replace(path)
 
 

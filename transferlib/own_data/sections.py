@@ -6,6 +6,7 @@ import pandas as pd
 
 from transferlib.course import figures
 from transferlib.own_data import plots
+from transferlib.own_data.cautions import cautions
 from transferlib.own_data.checks import Check
 from transferlib.own_data.compare import Choice, Compared
 from transferlib.own_data.mistakes import Mistakes
@@ -16,7 +17,6 @@ from transferlib.own_data.summary import (
     answer,
     budgets_table,
     calibrated,
-    cautions,
     closest,
     confused,
     facts,
@@ -41,7 +41,8 @@ def sections(
         ("What is in the data", _data(checked)),
         ("How many labels, and which way", _budgets(compared, folder)),
         ("The decision", [
-            note("The differences behind the decision, split by split. An interval on both sides of 0 means: not told apart."),
+            note("The differences behind the decision, split by split. An interval on both sides of 0 means: not told "
+                 "apart."),
             table(gaps_table(compared, choice), "differences"),
         ]),
         ("What it costs", [
@@ -74,7 +75,8 @@ def _data(checked: Check) -> list[str]:
 
 
 def _budgets(compared: Compared, folder: Path) -> list[str]:
-    said = "Balanced accuracy: the mean over classes of the share that was right, in %, with 95 % intervals; n labels per class at most."
+    said = ("Balanced accuracy: the mean over classes of the share that was right, in %, with 95 % intervals; "
+            "n labels per class at most.")  # fmt: skip
     return [_drawn(plots.budgets(compared), "budgets", folder), note(said), table(budgets_table(compared), "accuracy")]
 
 

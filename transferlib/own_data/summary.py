@@ -1,4 +1,4 @@
-"""What a comparison says: its numbers with their names, its sentences and its tables, the same in report and chapter."""
+"""What a comparison says: its numbers with their names, its sentences, its tables; the same in report and chapter."""
 
 from collections.abc import Iterator
 
@@ -7,7 +7,7 @@ import pandas as pd
 
 from transferlib.course.claims import number, spelled
 from transferlib.course.intervals import Interval
-from transferlib.own_data.checks import Check
+from transferlib.own_data.checks import Check, across, apart
 from transferlib.own_data.compare import Choice, Compared
 from transferlib.own_data.mistakes import Mistakes
 from transferlib.own_data.ways import price
@@ -22,7 +22,7 @@ def measured(checked: Check, compared: Compared, choice: Choice, wrong: Mistakes
     yield "classes", len(found.classes), ""
     yield from ((f"examples of {name}", count, "") for name, count in zip(found.classes, counts, strict=True))
     yield "alike", len(checked.alike), ""
-    yield "alike_apart", _apart(checked), ""
+    yield "alike_apart", apart(checked), ""
     for way in compared.names:
         yield from ((f"{way}_at_{n}", compared.accuracy(way, n), "%") for n in compared.budgets(way))
     yield "chosen", compared.names[choice.decision.strategy], ""
@@ -40,11 +40,14 @@ def facts(checked: Check) -> list[str]:
     """What is in the data, and what was left out of it."""
     found, counts = checked.scan.found, checked.counts["examples"]
     what = "pictures" if found.kind == "images" else "texts"
-    said = [f"{len(found.y)} {what} of {len(found.classes)} classes can be used.",
-            f"The largest class has {counts.max()}, the smallest {counts.min()}: {counts.max() / counts.min():.1f} to 1.",
-            f"{len(checked.alike)} pairs look nearly the same; {_apart(checked)} of them have different labels."]  # fmt: skip
+    most, least = counts.max(), counts.min()
+    said = [
+        f"{len(found.y)} {what} of {len(found.classes)} classes can be used.",
+        f"The largest class has {most}, the smallest {least}: {most / least:.1f} to 1.",
+        f"{len(checked.alike)} pairs look nearly the same; {apart(checked)} of them have different labels.",
+    ]
     if found.splits:
-        said.append(f"Your split is kept. {_across(checked)} nearly equal pairs lie on both sides of it.")
+        said.append(f"Your split is kept. {across(checked)} nearly equal pairs lie on both sides of it.")
     return said + found.notes
 
 
@@ -55,15 +58,6 @@ def closest(checked: Check) -> tuple[list[int], list[str]]:
     return rows, [f"{found.classes[found.y[row]]} ({pairs[i // 2].similarity:.2f})" for i, row in enumerate(rows)]
 
 
-def _apart(checked: Check) -> int:
-    return sum(not same for same in checked.alike["same_label"])
-
-
-def _across(checked: Check) -> int:
-    splits = checked.scan.found.splits
-    return sum(splits[a] != splits[b] for a, b in zip(checked.alike["a"], checked.alike["b"], strict=True))
-
-
 def written(span: Interval) -> str:
     """``81.2 [79.0, 83.4]``."""
     return f"{number(span.mean)} [{number(span.low)}, {number(span.high)}]"
@@ -71,6 +65,7 @@ def written(span: Interval) -> str:
 
 def budgets_table(compared: Compared) -> pd.DataFrame:
     """Balanced accuracy in %, a row for each way, a column for each budget."""
+
     def cell(way: str, n: int) -> str:
         return written(compared.accuracy(way, n)) if n in compared.budgets(way) else ""
 
@@ -98,8 +93,11 @@ def answer(compared: Compared, choice: Choice) -> tuple[str, str]:
     """The decision, and what it rests on."""
     classes, doubling, more = int(compared.draws.y.max()) + 1, choice.doubling, ""
     if choice.low < choice.most:
-        more = f"From {choice.low} to {choice.most} labels per class, each doubling brought {spelled(doubling, 'points')}. "
-        more += "Expect no more from the next one." if doubling.low > 0 else "More labels of the same kind may bring nothing."
+        then = "Expect no more from the next one."
+        if doubling.low <= 0:
+            then = "More labels of the same kind may bring nothing."
+        brought = spelled(doubling, "points")
+        more = f"From {choice.low} to {choice.most} labels per class, each doubling brought {brought}. {then}"
     return choice.decision.sentence, (
         f"Balanced accuracy of {compared.names[choice.decision.strategy]} with {choice.most} labels per class: "
         f"{spelled(choice.accuracy, '%')}; guessing gives {100 / classes:.0f} %. "
@@ -128,31 +126,3 @@ def calibrated(wrong: Mistakes) -> str:
         f"The gap between sure and right is {100 * wrong.before.error:.1f} points without the factor and "
         f"{100 * wrong.after.error:.1f} with it; up to {100 * wrong.after.luck:.1f} would be luck."
     )
-
-
-def cautions(checked: Check, compared: Compared, choice: Choice, wrong: Mistakes) -> list[str]:
-    """What would fool the one who reads the numbers above."""
-    found, counts, said = checked.scan.found, checked.counts["examples"], []
-    if counts.max() > 3 * counts.min():
-        said.append(f"The classes are uneven ({counts.max()} against {counts.min()}). All count the same here; if the large one is as common "
-                    "in use, the model will call the small ones too often.")
-    if counts.min() < 20:
-        small = [found.classes[i] for i in np.flatnonzero(counts < 20)][:5]
-        said.append(f"Fewer than 20 examples: {', '.join(small)}. Their share of right answers is nearly unknown.")
-    if len(checked.alike):
-        said.append(f"{len(checked.alike)} nearly equal pairs: a random split would test on what was learned. Here they stay together"
-                    + (", except across your own split." if found.splits and _across(checked) else "."))
-    if apart := _apart(checked):
-        said.append(f"{apart} nearly equal pairs have different labels. Look at them: are the labels right?")
-    if choice.accuracy.low < 100 / len(found.classes):
-        said.append("The interval of the chosen way reaches down to guessing. Nothing has been shown to work yet.")
-    if not choice.decision.certain:
-        said.append("The ways are not told apart. The recommendation is the cheapest, not the proven best.")
-    if wrong.after.error > wrong.after.luck:
-        said.append("Probabilities stay off even with the factor. Do not put thresholds on them without checking.")
-    if not found.groups and not found.splits:
-        said.append("There is no column 'group'. If several examples come from one person, place or day, add one: the numbers above may flatter.")
-    largest = int(compared.draws.y[next(iter(compared.draws.train.values()))].bincount().max())
-    if choice.most < largest:
-        said.append(f"Compared and tested with at most {choice.most} labels per class; there are up to {largest}. PROFILE=gpu goes further.")
-    return said or ["Nothing that this report can see."]
