@@ -153,7 +153,7 @@ def photos(tmp_path: Path) -> Path:
         ("""print('["TerminatedWorkerError", "killed"]'); exit(1)""", "needs more memory than there is"),
         ("""print('["RuntimeError", "DefaultCPUAllocator: no"]'); exit(1)""", "needs more memory than there is"),
         ("""print('["OSError", "[Errno 28] No space left on device"]'); exit(1)""", "The disk is full"),
-        ("""print('["KeyError", "q"]'); exit(1)""", "stopped: KeyError: q. The whole story is in"),
+        ("""print('["KeyError", "q"]'); exit(1)""", "The report stopped: KeyError: q."),
         ("import os; os.kill(os.getpid(), 9)", "needs more memory than there is"),
         ("import os; os.abort()", "The report stopped: its process ended with status -6."),
     ],
@@ -184,6 +184,7 @@ def test_an_error_is_handed_on_with_its_story(tmp_path: Path, monkeypatch, capsy
         assert reporting.main(told) == status
         assert json.loads(capsys.readouterr().out.splitlines()[-1]) == words
         assert (tmp_path / reporting.LOG).exists() == (kind == "key")
+    assert "The whole story is in" in reporting._sentence("KeyError", "'q'", tmp_path)
     story = (tmp_path / reporting.LOG).read_text()
     assert "KeyError: 'q'" in story and "in fail" in story
     kind = "stop"

@@ -68,10 +68,11 @@ def page(title: str, decision: str, sections: Sequence[tuple[str, Sequence[str]]
     """The whole file: ``decision`` first, then each section's heading and its pieces of HTML."""
     name = escape(title)
     parts = [f"<section><h2>{escape(head)}</h2>\n{chr(10).join(pieces)}</section>" for head, pieces in sections]
-    return (
+    text = (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta name="viewport" content="width=device-width">'
         f"<title>Report: {name}</title><style>{CSS.read_text(encoding='utf-8')}</style></head>\n"
         f"<body><main><h1>{name}</h1>\n{decision}\n{chr(10).join(parts)}\n"
         "<footer>Written by Head Start, chapter 15. Intervals are 95 %.</footer></main></body></html>\n"
     )
+    return text.encode("utf-8", "backslashreplace").decode()  # a file's name may be no text

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import traceback
+from contextlib import suppress
 from pathlib import Path
 
 from transferlib.course import chapter
@@ -21,6 +22,7 @@ from transferlib.own_data.page import page
 from transferlib.own_data.scan import fitting_size, scan
 from transferlib.own_data.sections import answered, sections
 from transferlib.own_data.summary import measured, prices_table
+from transferlib.runs.files import write as replace
 
 LOG = "failed.txt"
 # The last two are what joblib and Ray say when the system has ended a worker.
@@ -84,16 +86,10 @@ def write(data: str, place: str, profile: str, seed: int, device: str) -> None:
     run.save()
     for kind in ("metrics", "provenance"):
         (folder / kind / "15.json").replace(folder / f"{kind}.json")
-        (folder / kind).rmdir()
+        with suppress(OSError):  # a folder that holds other things stays
+            (folder / kind).rmdir()
     parts = sections(checked, compared, choice, wrong, prices, learned, folder)
-    _replace(folder / "report.html", page(Path(data).name, answered(compared, choice), parts))
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write beside the target, then rename: a killed run leaves the old page or the new one."""
-    beside = path.with_name(f".{path.name}")
-    beside.write_text(text, encoding="utf-8", errors="backslashreplace")  # a file's name may be no text
-    beside.replace(path)
+    replace(folder / "report.html", page(Path(data).name, answered(compared, choice), parts))
 
 
 def _sentence(name: str, value: str, place: Path) -> str:
@@ -104,7 +100,8 @@ def _sentence(name: str, value: str, place: Path) -> str:
         return "The report needs more memory than there is: use fewer examples. What was computed is kept."
     if "No space left" in value:
         return f"The disk is full ({value}): free some space and run the same command again. What was computed is kept."
-    return f"The report stopped: {name}: {value}. The whole story is in {str(place / LOG)!r}."
+    story = f" The whole story is in {str(place / LOG)!r}." if (place / LOG).is_file() else ""
+    return f"The report stopped: {': '.join(filter(None, (name, value)))}.{story}"
 
 
 def _writable(place: Path) -> Path:
@@ -136,10 +133,8 @@ def main(settings: str) -> int:
         return 130
     except Exception as error:
         if not isinstance(error, UserError):
-            try:
-                (Path(told["place"]) / LOG).write_text(traceback.format_exc(), encoding="utf-8")
-            except OSError:  # a full disk: the sentence says so
-                pass
+            with suppress(OSError):  # a full disk: the sentence says so
+                replace(Path(told["place"]) / LOG, traceback.format_exc())
         print(json.dumps([type(error).__name__, str(error)]))
         return 1
     return 0

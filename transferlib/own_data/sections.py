@@ -23,6 +23,7 @@ from transferlib.own_data.summary import (
     gaps_table,
     hardest,
 )
+from transferlib.runs.files import write
 
 FEW = 20  # classes whose counts fit beside each other
 
@@ -59,8 +60,7 @@ def sections(
 def _drawn(drawn: Drawn, name: str, folder: Path) -> str:
     """A figure in the page, and beside it as a file of its own."""
     figure, alt, caption = drawn
-    (folder / "figures").mkdir(exist_ok=True)
-    (folder / "figures" / f"15-{name}.svg").write_text(figures.standalone(figure, alt), encoding="utf-8")
+    write(folder / "figures" / f"15-{name}.svg", figures.standalone(figure, alt))
     return figures.html(figure, alt, name, caption)
 
 
