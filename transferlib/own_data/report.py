@@ -22,6 +22,7 @@ from transferlib.own_data.page import page
 from transferlib.own_data.scan import fitting_size, scan
 from transferlib.own_data.sections import answered, sections
 from transferlib.own_data.summary import measured, prices_table
+from transferlib.runs import record
 from transferlib.runs.files import write as replace
 
 LOG = "failed.txt"
@@ -48,9 +49,9 @@ def report(
     settings = {"data": str(Path(data).expanduser().resolve()), "place": str(place), "profile": profile, "seed": seed,
                 "device": device}  # fmt: skip
     above = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
-    environment = {"TRANSFERLIB_BUILD": str(place), "TRANSFERLIB_EXECUTOR": executor, "TOKENIZERS_PARALLELISM": "false",
-                   "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "PYTHONSAFEPATH": "1",
-                   "PYTHONPATH": os.pathsep.join(filter(None, above))}  # fmt: skip
+    environment = {"TRANSFERLIB_BUILD": str(place), "TRANSFERLIB_EXECUTOR": executor, "TRANSFERLIB_RECORD": "",
+                   "TOKENIZERS_PARALLELISM": "false", "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE",
+                   "PYTHONSAFEPATH": "1", "PYTHONPATH": os.pathsep.join(filter(None, above))}  # fmt: skip
     told = [sys.executable, "-m", "transferlib.own_data.report", json.dumps(settings)]
     # A process of its own: when the system ends it for want of memory, somebody is left to say so.
     with subprocess.Popen(
@@ -84,8 +85,11 @@ def write(data: str, place: str, profile: str, seed: int, device: str) -> None:
     for way, row in prices.iterrows():
         run.metrics[f"{way}_cost"] = ", ".join(f"{what} {value}" for what, value in row.items())
     run.save()
+    for key in record.NOTED:  # what a sweep leaves for the book's record is of the book's data
+        (folder / "sweeps" / f"{key}.npz").unlink(missing_ok=True)
     for kind in ("metrics", "provenance"):
         (folder / kind / "15.json").replace(folder / f"{kind}.json")
+    for kind in ("metrics", "provenance", "sweeps"):
         with suppress(OSError):  # a folder that holds other things stays
             (folder / kind).rmdir()
     parts = sections(checked, compared, choice, wrong, prices, learned, folder)
