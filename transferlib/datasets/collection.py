@@ -45,11 +45,12 @@ class Collection:
         return replace(self, items=items, y=y, groups=groups, splits=splits, notes=[*self.notes, *notes])
 
 
-def collect(path: str | Path) -> Collection:
+def collect(path: str | Path, fewest: int = FEWEST) -> Collection:
     """Find the labelled examples under ``path``, a folder or a CSV file. No picture is opened.
 
-    Left out, and said in ``notes``: classes of one or two examples, rows without a label, repeated rows, one item with
-    two labels, files that are not there or lie outside the folder.
+    Left out, and said in ``notes``: classes of fewer than ``fewest`` examples (0: none, and one class alone is not
+    refused), rows without a label, repeated rows, one item with two labels, files that are not there or lie outside the
+    folder. Hidden files and folders are not looked at; links are followed, those that lead in a circle are not.
 
     Raises:
         UserError: no such path, nothing to read there, a missing column, not UTF-8, fewer than two classes.
@@ -60,19 +61,28 @@ def collect(path: str | Path) -> Collection:
     if not os.access(root, os.R_OK):
         raise UserError(f"{str(path)!r} may not be read by this user: change its permissions.")
     found = _folder(root) if root.is_dir() else _table(root)
-    return _classes(found)
+    return _alike(_classes(found, fewest) if fewest else found)
 
 
 def _folder(root: Path) -> Collection:
     parts = ("train", "test") if all((root / part).is_dir() for part in ("train", "test")) else ("",)
-    rows = []  # (file, label, split)
+    rows, names = [], set()  # rows of (file, label, split)
     for part in parts:
         for place in sorted(p for p in (root / part).iterdir() if p.is_dir() and not p.name.startswith(".")):
-            rows += [(str(f.relative_to(root)), place.name, part) for f in sorted(files_below(place))]
+            # A name that is not UTF-8 is still a folder's; as a label it must be text that can be written down.
+            name = place.name.encode("utf-8", "backslashreplace").decode()
+            names.add(name)
+            rows += [(str(f.relative_to(root)), name, part) for f in sorted(files_below(place))]
+    if not rows and len(names) < 2:
+        raise UserError(
+            f"{str(root)!r} holds no labels: it has {len(names)} class folders: at least two are needed, each with the "
+            "images of one class."
+        )
     if not rows:
-        raise UserError(f"{str(root)!r} holds no labels: put the images of each class into a sub-folder of its name.")
+        raise UserError(f"{str(root)!r} holds no readable image: put the images of each class into a sub-folder.")
     classes = sorted({label for _, label, _ in rows})
-    y = [classes.index(label) for _, label, _ in rows]
+    number = {name: i for i, name in enumerate(classes)}
+    y = [number[label] for _, label, _ in rows]
     splits = [part for *_, part in rows] if parts[0] else []
     return Collection("images", root, [file for file, *_ in rows], y, classes, [], splits, [])
 
@@ -96,7 +106,8 @@ def _table(path: Path) -> Collection:
     rest = [table[names[n]].tolist() if n in names else [] for n in ("group", "split")]
     if rest[1] and (odd := sorted(set(rest[1]) - {"train", "test"})):
         raise UserError(f"The column 'split' of {str(path)!r} holds {odd[0]!r}: write 'train' or 'test' in every row.")
-    y = [classes.index(name) for name in table[label]]
+    number = {name: i for i, name in enumerate(classes)}
+    y = [number[name] for name in table[label]]
     return Collection(kind, path.parent, table[item].tolist(), y, classes, rest[0], rest[1], notes)
 
 
@@ -121,20 +132,24 @@ def _sound(table: pd.DataFrame, item: str, label: str, kind: str, folder: Path) 
     return table, notes
 
 
-def _classes(found: Collection) -> Collection:
-    """Without classes too small to be learned and tested; names that differ only in case are pointed at."""
+def _classes(found: Collection, fewest: int) -> Collection:
+    """Without classes too small to be learned and tested."""
     counts = Counter(found.y)
-    few = sorted({found.classes[c] for c in found.y if counts[c] < FEWEST})
-    rows = [i for i, c in enumerate(found.y) if counts[c] >= FEWEST]
+    few = sorted({found.classes[c] for c in found.y if counts[c] < fewest})
+    rows = [i for i, c in enumerate(found.y) if counts[c] >= fewest]
     if few:
-        found = found.keep(rows, said(len(few), f"classes have fewer than {FEWEST} examples and are left out", few))
+        found = found.keep(rows, said(len(few), f"classes have fewer than {fewest} examples and are left out", few))
     kept = sorted(set(found.y))
     if len(kept) < 2:
-        only = f"one class only, {found.classes[kept[0]]!r}" if kept else f"no class with {FEWEST} examples"
+        only = f"one class only, {found.classes[kept[0]]!r}" if kept else f"no class with {fewest} examples"
         raise UserError(f"{str(found.root)!r} holds {only}: a classifier needs at least two classes.")
-    found = renumbered(found)
-    names = found.classes
-    alike = [n for n in names if sum(n.casefold() == other.casefold() for other in names) > 1]
+    return renumbered(found)
+
+
+def _alike(found: Collection) -> Collection:
+    """Names that differ only in case are pointed at."""
+    times = Counter(name.casefold() for name in found.classes)
+    alike = [name for name in found.classes if times[name.casefold()] > 1]
     notes = [said(len(alike), "class names differ only in capitals; are they one class?", alike)] if alike else []
     return replace(found, notes=[*found.notes, *notes])
 

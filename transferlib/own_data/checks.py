@@ -57,7 +57,8 @@ def check(scan: Scan, threshold: float = ALIKE, progress: bool = False) -> Check
         )
     found = renumbered(scan.found.keep(kept, *notes))
     found = _sizes(found, [scan.sizes[i] for i in kept])
-    left = Scan(found, [scan.keys[i] for i in kept], scan.features[kept], [scan.sizes[i] for i in kept], scan.computed)
+    keys, sizes = [scan.keys[i] for i in kept], [scan.sizes[i] for i in kept]
+    left = scan._replace(found=found, keys=keys, features=scan.features[kept], sizes=sizes)
     alike = _alike(left.features, found.y, threshold, progress)
     table = pd.DataFrame({"class": found.classes, "examples": counts[counts >= FEWEST]})
     return Check(left, table, alike, _together(found, alike))
@@ -84,6 +85,17 @@ def _alike(features: Tensor, y: list[int], threshold: float, progress: bool) -> 
     table = pd.DataFrame([(a, b, s, y[a] == y[b]) for (a, b), s in pairs.items()],
                          columns=["a", "b", "similarity", "same_label"])  # fmt: skip
     return table.sort_values("similarity", ascending=False, ignore_index=True)
+
+
+def apart(checked: Check) -> int:
+    """Nearly equal pairs with different labels."""
+    return sum(not same for same in checked.alike["same_label"])
+
+
+def across(checked: Check) -> int:
+    """Nearly equal pairs on both sides of the given split."""
+    splits = checked.scan.found.splits
+    return sum(splits[a] != splits[b] for a, b in zip(checked.alike["a"], checked.alike["b"], strict=True))
 
 
 def _together(found: Collection, alike: pd.DataFrame) -> NDArray[np.int64]:

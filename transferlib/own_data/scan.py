@@ -39,6 +39,7 @@ class Scan(NamedTuple):
     """M readable examples: ``found`` without the others, content ``keys``, ``features`` (M, D) and ``sizes``.
 
     ``sizes`` are (width, height) in pixels, (words, 1) of texts. ``computed`` counts what was not yet on disk.
+    ``size``: the pixels or tokens that the backbone saw.
     """
 
     found: Collection
@@ -46,6 +47,7 @@ class Scan(NamedTuple):
     features: Tensor
     sizes: list[tuple[int, int]]
     computed: int
+    size: int = 64
 
 
 def fitting_size(found: Collection, looked_at: int = 200) -> int:
@@ -102,7 +104,7 @@ def scan(found: Collection, *, size: int = 64, backbone: str = "", device: str =
     which = [f"{found.items[i]} ({bad[i]})" for i in sorted(bad)]
     notes = [said(len(bad), f"of {len(keys)} files cannot be read", which)] if bad else []
     vectors = torch.from_numpy(np.stack([np.frombuffer(stored[name][3], "<f4") for name in names]))  # (M, D)
-    return Scan(found.keep(kept, *notes), names, vectors, [stored[name][1:3] for name in names], computed)
+    return Scan(found.keep(kept, *notes), names, vectors, [stored[name][1:3] for name in names], computed, size)
 
 
 def _try(work: Callable[..., T], *args: Any) -> T | Exception:

@@ -1,0 +1,167 @@
+"""Every way to train, on the same splits and labels of your own data: trained, scored, decided on, saved."""
+
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import joblib
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from transferlib.course.intervals import Interval
+from transferlib.own_data.checks import Check
+from transferlib.own_data.decision import Decision, balanced, decide, example_spread, resampled
+from transferlib.own_data.draws import Draws
+from transferlib.own_data.saved import build, probe_classifier, save_model
+from transferlib.own_data.ways import NAMES, SOLVED, TRAINED, examples, shape_of, solve, train, vectors
+from transferlib.runs.sweep import sweep, workers
+from transferlib.tuning.training import logits
+
+MOST_KEPT = 20_000  # rows of a trained model's last training
+
+
+def solved(checked: Check, draws: Draws) -> pd.DataFrame:
+    """Every way that needs no steps, at every budget and seed: a row each, with ``scores`` (T, C) and ``seconds``."""
+
+    def one(way: str, n: int, seed: int) -> dict[str, Any]:
+        start = time.perf_counter()
+        probe = solve(checked, way, draws.rows(n, seed))
+        seconds = time.perf_counter() - start
+        scores = (vectors(checked, way, draws.test[seed]) @ probe.weight + probe.bias).numpy()
+        return {"strategy": way, "n": n, "seed": seed, "seconds": seconds, "scores": scores}
+
+    ways = SOLVED[checked.scan.found.kind]
+    tasks = [joblib.delayed(one)(way, n, seed) for way in ways for n in draws.grid for seed in draws.train]
+    pool = joblib.Parallel(n_jobs=workers(), backend="threading", return_as="generator")
+    return pd.DataFrame(list(tqdm(pool(tasks), "closed form", len(tasks), mininterval=1)))
+
+
+def trained(checked: Check, draws: Draws, steps: int | None = None, device: str = "cpu") -> pd.DataFrame:
+    """Every way that is trained, as :func:`solved`. A finished run is kept on disk by the content it saw."""
+    found, keys, size = checked.scan.found, checked.scan.keys, checked.scan.size
+    seeds = list(draws.train)[: draws.few]
+    learned = {(n, seed): draws.rows(n, seed) for n in draws.trained_at for seed in seeds}
+    tested = {seed: draws.test[seed] for seed in seeds}
+
+    def one(strategy: str, n: int, seed: int, steps: int | None, size: int, device: str, data: str) -> dict[str, Any]:
+        start = time.perf_counter()
+        model = train(strategy, found, keys, learned[n, seed], size=size, seed=seed, steps=steps, device=device)
+        seconds = time.perf_counter() - start
+        x = examples(found, keys, tested[seed], shape_of(strategy, found.kind, size)[1])
+        return {"seconds": seconds, "scores": logits(model, model.encode(x), device=device).numpy()}
+
+    def content(n: int, seed: int) -> str:
+        sides = [[(keys[i], found.y[i]) for i in rows.tolist()] for rows in (learned[n, seed], tested[seed])]
+        return str(joblib.hash((found.kind, found.classes, sides)))
+
+    data = {at: content(*at) for at in learned}
+    same = {"steps": steps, "size": size, "device": device}
+    cells = [{"strategy": way, "n": n, "seed": seed, "data": data[n, seed], **same}
+             for way in TRAINED[found.kind] for n, seed in learned]  # fmt: skip
+    table = sweep(one, cells, desc="trained", gpus=0 if device == "cpu" else 1)
+    return table[["strategy", "n", "seed", "seconds", "scores"]]
+
+
+class Compared(NamedTuple):
+    """``runs``: a row for each way, budget and seed, with ``accuracy`` (balanced) and the hits ``right`` (T,).
+
+    ``names`` of the ways, cheapest first. ``ratio`` = test / other examples, and 0 for a given split: see
+    :func:`transferlib.own_data.decision.resampled`.
+    """
+
+    runs: pd.DataFrame
+    draws: Draws
+    names: dict[str, str]
+    ratio: float
+
+    def budgets(self, way: str) -> list[int]:
+        """The label budgets that a way was run at."""
+        return sorted(self.runs.loc[self.runs["strategy"] == way, "n"].unique().tolist())
+
+    def values(self, way: str, n: int, column: str = "accuracy", few: bool = False) -> NDArray[Any]:
+        """A column of the runs at one budget, a row for each seed; ``few``: of the seeds that every way has."""
+        rows = self.runs[(self.runs["strategy"] == way) & (self.runs["n"] == n)].sort_values("seed")
+        return np.stack(rows[column].to_list()[: self.draws.few if few else None])
+
+    def spread(self, right: NDArray[Any]) -> float:
+        """What the choice of test examples adds, where the split is given and never drawn again."""
+        test = next(iter(self.draws.test.values()))
+        return 0.0 if self.ratio else example_spread(right, self.draws.y[test])
+
+    def accuracy(self, way: str, n: int) -> Interval:
+        """Balanced accuracy in %, with an interval that stays between 0 and 100."""
+        spread = 0.0 if self.ratio else self.spread(self.values(way, n, "right"))
+        span = resampled(self.values(way, n), self.ratio, spread).scaled(100)
+        return span._replace(low=max(span.low, 0.0), high=min(span.high, 100.0))
+
+
+def compare(checked: Check, draws: Draws, steps: int | None = None, device: str = "cpu") -> Compared:
+    """Run every way on every draw, and score it. Interrupted and started again, it goes on where it stopped."""
+    found, y = checked.scan.found, draws.y
+    runs = pd.concat([solved(checked, draws), trained(checked, draws, steps, device)], ignore_index=True)
+    truths = [y[draws.test[seed]].numpy() for seed in runs["seed"]]
+    guesses = [scores.argmax(1) for scores in runs["scores"]]
+    runs["right"] = [guess == truth for guess, truth in zip(guesses, truths, strict=True)]
+    runs["accuracy"] = [balanced(guess, truth) for guess, truth in zip(guesses, truths, strict=True)]
+    names = {way: name for way, name in NAMES[found.kind].items() if way in set(runs["strategy"])}
+    test = len(next(iter(draws.test.values())))
+    return Compared(runs, draws, names, 0.0 if found.splits else test / (len(y) - test))
+
+
+class Choice(NamedTuple):
+    """The ``decision`` at ``n`` labels per class; ``accuracy`` in % of the chosen way at ``most``, its largest budget.
+
+    ``doubling``: points that each doubling from ``low`` to ``most`` labels per class brought.
+    """
+
+    decision: Decision
+    n: int
+    accuracy: Interval
+    low: int
+    most: int
+    doubling: Interval
+
+
+def choose(compared: Compared) -> Choice:
+    """The cheapest way that nothing dearer beats, at the largest budget that all of them have."""
+    n, ratio = compared.draws.trained_at[-1], compared.ratio
+    accuracy = {way: compared.values(way, n, few=True) for way in compared.names}
+    spreads = {}
+    if not ratio:
+        hits = {way: compared.values(way, n, "right", few=True).astype(float) for way in compared.names}
+        spreads = {(a, b): compared.spread(hits[a] - hits[b]) for a in hits for b in hits}
+    names = {way: name if way == "fine_tune" else f"the {name}" for way, name in compared.names.items()}
+    decision = decide(accuracy, names, ratio, spreads)
+    way, budgets = decision.strategy, compared.budgets(decision.strategy)
+    low, most = budgets[-3::2] if len(budgets) > 2 else (budgets[0], budgets[-1])
+    doublings = max(1.0, np.log2(most / low))
+
+    def gained(column: str) -> NDArray[Any]:
+        return (compared.values(way, most, column).astype(float) - compared.values(way, low, column)) / doublings
+
+    doubling = resampled(gained("accuracy"), ratio, 0.0 if ratio else compared.spread(gained("right"))).scaled(100)
+    return Choice(decision, n, compared.accuracy(way, most), low, most, doubling)
+
+
+def keep(
+    checked: Check, draws: Draws, way: str, folder: Path, *, temperature: float, seed: int = 0,
+    steps: int | None = None, device: str = "cpu",
+) -> int:  # fmt: skip
+    """Train the chosen way on everything, the test part too unless it was given, and save it; returns the examples.
+
+    Its accuracy has been measured already, on less. Raises ``UserError`` when it cannot be written.
+    """
+    scan = checked.scan
+    found, (backbone, seen) = scan.found, shape_of(way, scan.found.kind, scan.size)
+    rows = draws.train[seed] if found.splits else torch.arange(len(found.y))
+    if way in SOLVED[found.kind]:
+        model = probe_classifier(build(backbone, seen), solve(checked, way, rows))
+    else:
+        rows = rows[torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))[:MOST_KEPT]]
+        model = train(way, found, scan.keys, rows, size=scan.size, seed=seed, steps=steps, device=device, progress=True)
+    save_model(folder, model, kind=found.kind, backbone=backbone, size=seen, classes=found.classes,
+               temperature=temperature)  # fmt: skip
+    return len(rows)

@@ -1,0 +1,108 @@
+"""The parts of a report, from what was found and compared to headings and pieces of HTML."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from transferlib.course import figures
+from transferlib.own_data import plots
+from transferlib.own_data.cautions import cautions
+from transferlib.own_data.checks import Check
+from transferlib.own_data.compare import Choice, Compared
+from transferlib.own_data.mistakes import Mistakes
+from transferlib.own_data.page import code, decided, listed, note, shown, table
+from transferlib.own_data.plots import Drawn
+from transferlib.own_data.saved import load_model
+from transferlib.own_data.summary import (
+    answer,
+    budgets_table,
+    calibrated,
+    closest,
+    confused,
+    facts,
+    gaps_table,
+    hardest,
+)
+from transferlib.runs.files import write
+
+FEW = 20  # classes whose counts fit beside each other
+
+
+def answered(compared: Compared, choice: Choice) -> str:
+    """What the page begins with."""
+    return decided(*answer(compared, choice))
+
+
+def sections(
+    checked: Check, compared: Compared, choice: Choice, wrong: Mistakes, prices: pd.DataFrame, learned: int,
+    folder: Path,
+) -> list[tuple[str, list[str]]]:  # fmt: skip
+    """(heading, pieces of HTML) of each part; figures are written to ``folder`` too, ``folder/model`` is loaded."""
+    return [
+        ("What is in the data", _data(checked)),
+        ("How many labels, and which way", _budgets(compared, folder)),
+        ("The decision", [
+            note("The differences behind the decision, split by split. An interval on both sides of 0 means: not told "
+                 "apart."),
+            table(gaps_table(compared, choice), "differences"),
+        ]),
+        ("What it costs", [
+            note(f"At {choice.n} labels per class, after reading. Memory of a step: weights, gradients, averages and "
+                 "activations of a batch of 32."),
+            table(prices.rename(index=compared.names), "costs"),
+        ]),
+        ("Where it is wrong", _wrong(checked, wrong, folder)),
+        ("What to watch out for on this data", [listed(cautions(checked, compared, choice, wrong))]),
+        ("Take it along", _model(checked, learned, folder / "model")),
+    ]  # fmt: skip
+
+
+def _drawn(drawn: Drawn, name: str, folder: Path) -> str:
+    """A figure in the page, and beside it as a file of its own."""
+    figure, alt, caption = drawn
+    write(folder / "figures" / f"15-{name}.svg", figures.standalone(figure, alt))
+    return figures.html(figure, alt, name, caption)
+
+
+def _data(checked: Check) -> list[str]:
+    counts = checked.counts.set_index("class")
+    rows, captions = closest(checked)
+    same = [listed(["No pair of examples looks nearly the same."])]
+    if rows:
+        same = [note("The closest pairs, and the cosine similarity of what the network sees in them."),
+                shown(checked.scan.found, rows, captions)]  # fmt: skip
+    return [listed(facts(checked)), table(counts.T if len(counts) <= FEW else counts, "examples of each class"), *same]
+
+
+def _budgets(compared: Compared, folder: Path) -> list[str]:
+    said = ("Balanced accuracy: the mean over classes of the share that was right, in %, with 95 % intervals; "
+            "n labels per class at most.")  # fmt: skip
+    return [_drawn(plots.budgets(compared), "budgets", folder), note(said), table(budgets_table(compared), "accuracy")]
+
+
+def _wrong(checked: Check, wrong: Mistakes, folder: Path) -> list[str]:
+    found, (rows, captions) = checked.scan.found, hardest(checked, wrong)
+    matrix, sure = [], [listed(["No test example was wrong in any draw."])]
+    if len(found.classes) <= plots.MOST_CLASSES:
+        matrix = [_drawn(plots.confusion(wrong, found.classes), "confusion", folder)]
+    if rows:
+        sure = [note("Surest and wrong, on examples it did not learn from."), shown(found, rows, captions)]
+    curve = [_drawn(plots.calibration(wrong), "calibration", folder), listed([calibrated(wrong)])]
+    return [*matrix, listed(confused(checked, wrong)), *sure, *curve]
+
+
+def _model(checked: Check, learned: int, folder: Path) -> list[str]:
+    found, images = checked.scan.found, checked.scan.found.kind == "images"
+    size = sum(file.stat().st_size for file in folder.iterdir()) / 1e6
+    seen = f"{checked.scan.size} {'pixels' if images else 'tokens'}"
+    first = [found.root / item if images else item for item in found.items[:3]]
+    answers = load_model(folder).predict(first).iloc[:, :3].round(3)
+    answers["item"] = [item[:60] for item in found.items[:3]]
+    new = "new.jpg" if images else "a new text"
+    return [
+        listed([f"Saved in model/: {size:.0f} MB, {len(found.classes)} labels, {seen}.",
+                f"Learned from {learned} {'pictures' if images else 'texts'}."]),
+        code(["from transferlib.own_data.saved import load_model", "model = load_model('model')",
+              f'print(model.predict(["{new}"]))']),
+        table(answers.set_index("item"), "answers of the saved model"),
+    ]  # fmt: skip
