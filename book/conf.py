@@ -28,6 +28,7 @@ extensions = [
     "sphinxcontrib.bibtex",
     "hs_katex",
     "hs_reading",
+    "hs_teaching",
     "hs_widgets",
     "hs_frame",
     "hs_pages",

@@ -37,11 +37,11 @@ def build(lock: IO[str]) -> int:
     """Make or update the environment; returns pip's exit status. The children share the lock."""
     print("Making the environment in .venv (about 7 GB on Linux, where PyTorch brings its GPU libraries)", flush=True)
     STAMP.unlink(missing_ok=True)
-    steps = [[PYTHON, "-m", "pip", "install", "--quiet", "--progress-bar", "on", "--disable-pip-version-check",
+    steps: list[list[str]] = [[str(PYTHON), "-m", "pip", "install", "--quiet", "--progress-bar", "on", "--disable-pip-version-check",
               "-c", "requirements.lock", "-e", ".[dev]"]]  # fmt: skip
     if not healthy():
         shutil.rmtree(VENV, ignore_errors=True)
-        steps.insert(0, [sys.executable, "-m", "venv", VENV])
+        steps.insert(0, [sys.executable, "-m", "venv", str(VENV)])
     for step in steps:
         if status := subprocess.run(step, cwd=ROOT, pass_fds=(lock.fileno(),), check=False).returncode:
             return status

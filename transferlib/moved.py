@@ -92,7 +92,7 @@ def moved(path: str) -> str:
 class Moved(MetaPathFinder):
     """Python asks this finder last, about what no other finder knows."""
 
-    def find_spec(self, name: str, *_: Any) -> None:
+    def find_spec(self, name: str, *rest: Any) -> None:
         package, _, path = name.partition(".")
         if package == "transferlib" and (sentence := moved(path)):
             # Without ``name``: with it, Python drops the sentence from ``from transferlib import lora``.

@@ -186,10 +186,18 @@ class Formula(_Directive):
 
 
 class Exercise(_Directive):
-    """``::::{exercise} Title``; the task, with a ``solution`` after it or inside it."""
+    """``::::{exercise} Title``; the task, with a ``solution`` after it or inside it.
 
+    ``:kind:`` is one of ``KINDS``; ``:minutes:`` how long it takes.
+    """
+
+    KINDS = ("predict", "compute", "repair", "derive", "criticise", "project")
     optional_arguments = 1
-    option_spec: ClassVar[dict[str, Any]] = {"name": directives.unchanged}
+    option_spec: ClassVar[dict[str, Any]] = {
+        "name": directives.unchanged,
+        "kind": lambda value: directives.choice(value, Exercise.KINDS),
+        "minutes": directives.positive_int,
+    }
 
     def run(self) -> list[nodes.Node]:
         title = self.inline(self.arguments[0]) if self.arguments else []
@@ -200,6 +208,9 @@ class Exercise(_Directive):
             text("span", "hs-exercise__label", f"Exercise {number}"),
             box("span", "hs-exercise__name", *title),
         )
+        about = [self.options.get("kind", ""), f"{m} min" if (m := self.options.get("minutes")) else ""]
+        if any(about):
+            head += text("span", "hs-exercise__about", " · ".join(filter(None, about)))
         node = box(
             "div",
             "hs-exercise",
