@@ -32,7 +32,7 @@ TOO_LONG = {
     "12_many_tasks": (6, 2),
     "13_meta": (7, 1),
     "14_preferences": (8, 3),
-    "15_your_own_data": (5, 5),
+    "15_your_own_data": (1, 1),
 }
 
 
