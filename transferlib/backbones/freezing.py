@@ -2,7 +2,7 @@
 
 import copy
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,8 +11,10 @@ from torch import Tensor, nn
 BatchNorm = nn.modules.batchnorm._BatchNorm
 
 
-def freeze(module: nn.Module) -> nn.Module:
+def freeze(module: nn.Module, but: Iterable[nn.Module] = ()) -> nn.Module:
     """Freeze for good: no gradients, and eval mode that ``.train()`` does not undo, in place.
+
+    ``but``: modules inside, such as a new head, that stay as they are.
 
     Without the second half BatchNorm goes on averaging the new data into its buffers and dropout goes on
     dropping, although no parameter moves. Classes and names stay as they are; a copy and a pickle are frozen, too.
@@ -23,9 +25,14 @@ def freeze(module: nn.Module) -> nn.Module:
     >>> is_frozen(net), net[1].training, type(net).__name__
     (True, False, 'Sequential')
     """
+    left = {part for spared in but for part in spared.modules()}
+    learning = {p for spared in but for p in spared.parameters() if p.requires_grad}
     for part in module.modules():
-        _hold(part)
+        if part not in left:
+            _hold(part)
     module.requires_grad_(False)
+    for parameter in learning:
+        parameter.requires_grad_(True)
     return module
 
 

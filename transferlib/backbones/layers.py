@@ -19,17 +19,6 @@ class Layer(NamedTuple):
             yield from module.parameters()
 
 
-HEADS = ("head", "heads", "fc", "classifier", "score")  # what libraries call the part that a new task draws anew
-
-
-def head_of(model: nn.Module) -> tuple[str, nn.Module] | None:
-    """The name and the module of the classification head of a whole ``model``, if it has one that computes scores."""
-    for name, part in model.named_children():
-        if name in HEADS and any(isinstance(module, (nn.Linear, nn.Conv2d)) for module in part.modules()):
-            return name, part  # ConvNeXt without classes still has a head, in which there is only a norm
-    return None
-
-
 def layers(backbone: nn.Module, without: nn.Module | None = None) -> list[Layer]:
     """Split a backbone by depth: stem, then every block of its lists of blocks, then what follows them.
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from torch import nn
 
-from transferlib.backbones.layers import Layer, head_of, layers
+from transferlib.backbones.layers import Layer, layers
+from transferlib.backbones.modules import head_of, output_words
 from transferlib.errors import UserError
 
 Group = dict[str, Any]  # "name", "params", "lr"
@@ -88,9 +89,7 @@ def _parts(model: nn.Module) -> tuple[nn.Module, list[Layer]]:
     if isinstance(backbone, nn.Module) and isinstance(head, nn.Module):
         table = layers(backbone)
     else:
-        words = getattr(model, "get_output_embeddings", lambda: None)()  # a language model's head
-        named = head_of(model)
-        head = words if isinstance(words, nn.Module) else named[1] if named else None
+        head = head_of(model) or output_words(model)
         if head is None:
             raise UserError(f"{kind} has no .backbone and .head: build the model with transferlib's strategies.")
         backbone, table = model, layers(model, head)
@@ -100,7 +99,7 @@ def _parts(model: nn.Module) -> tuple[nn.Module, list[Layer]]:
             f"The layers of this {kind} cannot be told apart, they all stand in {table[0].name!r}: write the "
             "optimiser's groups yourself."
         )
-    listed = {id(p) for part in (head, *table) for p in part.parameters()}
+    listed = {id(p) for p in head.parameters()} | {id(p) for layer in table for p in layer.parameters()}
     if lost := [name for name, p in model.named_parameters() if p.requires_grad and id(p) not in listed]:
-        raise UserError(f"{lost[0]!r} is in neither the backbone nor the head of this {kind}: write its group yourself.")
+        raise UserError(f"{lost[0]!r} is in neither backbone nor head of this {kind}: write its group yourself.")
     return head, table
