@@ -9,8 +9,9 @@ from safetensors.torch import save_file
 from torch import nn
 
 from transferlib.errors import UserError
-from transferlib.peft.files import base_state, check_base, fingerprint, load_lora, read_delta, save_delta, save_lora
+from transferlib.peft.files import base_state, load_lora, save_lora
 from transferlib.peft.lora import activate_lora, add_lora, lora_layers, merge_lora
+from transferlib.peft.sealed import check_base, fingerprint, read_delta, save_delta
 
 
 def base(seed: int = 0) -> nn.Module:

@@ -79,8 +79,8 @@ def add_adapters(
     ``"output.dense"`` is the paper's place in BERT: behind the attention and behind the feed-forward part, before
     the residual sum. For timm: ``["attn.proj", "mlp.fc2"]`` in a vision transformer, ``"bn3"`` in an EfficientNet; for
     Llama ``["o_proj", "down_proj"]``; for PyTorch's own encoder layers ``"linear2"``.
-    ``norms``: LayerNorm and RMSNorm weights stay trainable, as in the paper; BatchNorm stays frozen. ``heads``: patterns
-    of modules that go on learning; default: the model's classification head; ``()`` freezes it.
+    ``norms``: LayerNorm and RMSNorm weights stay trainable, as in the paper; BatchNorm stays frozen.
+    ``heads``: patterns of modules that go on learning; default: the model's classification head; ``()`` freezes it.
 
     >>> net = add_adapters(nn.Sequential(nn.Linear(4, 4), nn.LayerNorm(4)), bottleneck=1, target="0")
     >>> [name for name, p in net.named_parameters() if p.requires_grad]

@@ -131,7 +131,7 @@ def per_row(model: nn.Module, names: Sequence[str | None]) -> Iterator[None]:
     for where, layer in layers.items():
         if layer.original is not None or isinstance(layer, DoRA) or only_read(model, where):
             raise UserError(
-                f"{where} cannot mix adapters in a batch: unmerge it; DoRA and attention's out_proj never can."
+                f"{where} cannot mix adapters in one batch: unmerge it; DoRA and an attention's out_proj never can."
             )
     active = {layer: layer.active for layer in layers.values()}
     hooks = [layer.register_forward_hook(lambda layer, x, y: _mixed(layer, x[0], y, names)) for layer in active]
