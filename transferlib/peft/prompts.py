@@ -100,19 +100,35 @@ class Prefix(nn.Module):
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None, **kwargs: Any) -> Any:
         """Ids and mask (N, L) → the model's output, with L positions."""
-        from transformers import DynamicCache
-
         n, length = input_ids.shape
         if length > self.window:
             raise UserError(f"A text of {length} tokens is longer than the model's window: cut it to {self.window}.")
+        positions = torch.arange(length, device=input_ids.device).expand(n, -1)  # (L,) → (N, L)
+        mask = _longer(attention_mask, input_ids, self.tokens)
+        kwargs |= {self.cache_name: self._cache(n)}
+        return self.model(input_ids=input_ids, attention_mask=mask, position_ids=positions, **kwargs)
+
+    def generate(self, input_ids: Tensor, attention_mask: Tensor | None = None, **kwargs: Any) -> Tensor:
+        """Ids (N, L) → (N, L + new): the text and what the model says after it. ``kwargs``: those of transformers."""
+        model: Any = self.model
+        (n, length), device = input_ids.shape, input_ids.device
+        # transformers takes the cached positions for read: ids that nobody looks at stand in front for them.
+        whole = _longer(input_ids, input_ids, self.tokens, 0)
+        mask = _longer(attention_mask, input_ids, self.tokens)
+        own = torch.arange(length, device=device).expand(n, -1)  # (L,) → (N, L)
+        positions = _longer(own, input_ids, self.tokens, 0)
+        kwargs |= {self.cache_name: self._cache(n), "position_ids": positions}
+        return model.generate(whole, attention_mask=mask, **kwargs)[:, self.tokens :]
+
+    def _cache(self, n: int) -> Any:
+        """The learned keys and values as transformers' cache, for ``n`` texts."""
+        from transformers import DynamicCache
+
         cache = DynamicCache()
         for layer, (keys, values) in enumerate(zip(self.keys, self.values, strict=True)):
             own = (part.to(self.kind).expand(n, -1, -1, -1) for part in (keys, values))
             cache.update(*own, layer)  # (heads, t, d) → (N, heads, t, d)
-        positions = torch.arange(length, device=input_ids.device).expand(n, -1)  # (L,) → (N, L)
-        mask = _longer(attention_mask, input_ids, self.tokens)
-        kwargs |= {self.cache_name: cache}
-        return self.model(input_ids=input_ids, attention_mask=mask, position_ids=positions, **kwargs)
+        return cache
 
 
 def _longer(row: Tensor | None, ids: Tensor, tokens: int, value: int = 1) -> Tensor:

@@ -35,7 +35,7 @@ def save_delta(file: str | Path, tensors: Mapping[str, Tensor], base: Mapping[st
         UserError: a tensor with NaN or infinity.
     """
     kept = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    _check_finite(kept, f"What would go into {str(file)!r}")
+    check_finite(kept, f"What would go into {str(file)!r}")
     facts["base"] = fingerprint(base)
     facts |= {f"base {kind}": fingerprint(base, kind) for kind in HALVES}  # so that it fits the model in half precision
     save_file(kept, str(file), metadata={**facts, "seal": _seal(kept, facts)})
@@ -67,11 +67,11 @@ def read_delta(file: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     sealed = seal is not None or not facts.keys() <= {"base", "name"}  # 0.1.0 wrote these two and no seal
     if sealed and seal != _seal(tensors, facts):
         raise UserError(f"{str(file)!r} is damaged: what it holds is not what was saved; save the adapter again.")
-    _check_finite(tensors, repr(str(file)))
+    check_finite(tensors, repr(str(file)))
     return tensors, facts
 
 
-def _check_finite(tensors: Mapping[str, Tensor], what: str) -> None:
+def check_finite(tensors: Mapping[str, Tensor], what: str) -> None:
     bad = [name for name, tensor in tensors.items() if tensor.is_floating_point() and not tensor.isfinite().all()]
     if bad:
         raise UserError(f"{what} has NaN or infinity in {bad[0]!r}: train again with a lower learning rate.")

@@ -68,7 +68,7 @@ class PiSSA(LoRA):
         W' = W + (alpha / rank) · (B A − B₀ A₀)      (alpha / rank) · B₀ A₀ = U_r S_r V_rᵀ,  the largest singular values
 
     The gradients are those of the paper's form, in which W − B₀ A₀ is frozen; here W stays as it is, bit by bit, and
-    the model's output does not change at the start. Meng et al., 2024, arXiv:2404.02948.
+    the model's output changes at the start by rounding alone. Meng et al., 2024, arXiv:2404.02948.
     """
 
     def add(self, rank: int, alpha: float, name: str, where: str = "this layer", dropout: float = 0.0) -> None:
