@@ -1,14 +1,12 @@
 """Frozen means frozen: parameters, BatchNorm statistics and dropout, whatever ``.train()`` says."""
 
-import copy
-import weakref
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from torch import Tensor, nn
 
 BatchNorm = nn.modules.batchnorm._BatchNorm
+MARK = "_frozen_mode"  # in a held module's ``__dict__``: the function that says whether it may follow ``.train()``
 
 
 def freeze(module: nn.Module, but: Iterable[nn.Module] = ()) -> nn.Module:
@@ -17,7 +15,8 @@ def freeze(module: nn.Module, but: Iterable[nn.Module] = ()) -> nn.Module:
     ``but``: modules inside, such as a new head, that stay as they are.
 
     Without the second half BatchNorm goes on averaging the new data into its buffers and dropout goes on
-    dropping, although no parameter moves. Classes and names stay as they are; a copy and a pickle are frozen, too.
+    dropping, although no parameter moves. Classes and names stay as they are; a copy and a pickle are frozen, too,
+    because a frozen module carries a mark that ``train`` obeys.
     Blocks of transformers that can checkpoint their activations look at ``.training`` to decide it, so theirs alone
     still follows ``.train()``; one that drops units by itself, as BART's, stays in eval mode and does not checkpoint.
 
@@ -52,14 +51,14 @@ def unfreeze(module: nn.Module) -> nn.Module:
     """Undo :func:`freeze` and :func:`hold_statistics`, in place: gradients flow, ``.train()`` works again."""
     for part in module.modules():
         if is_held(part):
-            del vars(part)["train"]
+            del vars(part)[MARK]
     module.requires_grad_(True)
     return module
 
 
 def is_held(part: nn.Module) -> bool:
     """Whether this one module, without its children, stays in eval mode whatever ``.train()`` says."""
-    return isinstance(vars(part).get("train"), _Held)
+    return MARK in vars(part)
 
 
 def is_frozen(module: nn.Module) -> bool:
@@ -88,32 +87,8 @@ def modes_kept(*models: nn.Module) -> Iterator[None]:
             part.training = mode
 
 
-class _Held:
-    """Stands in for one module's ``train``: the children follow the call, the module itself stays in eval mode."""
-
-    def __init__(self, module: nn.Module) -> None:
-        self.module = weakref.ref(module)  # weak: a circle would keep a model in memory after its last use
-
-    def __call__(self, mode: bool = True) -> nn.Module:
-        module = self.owner()
-        type(module).train(module, mode)  # modules added later, such as adapters, wake; held ones refuse for themselves
-        module.training = mode and _may_checkpoint(module)
-        return module
-
-    def owner(self) -> nn.Module:
-        module = self.module()
-        assert module is not None, "a module outlives its own attribute"
-        return module
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> "_Held":
-        return _Held(copy.deepcopy(self.owner(), memo))  # the memo has the new module already
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _Held, (self.owner(),)
-
-
 def _hold(part: nn.Module) -> None:
-    vars(part)["train"] = _Held(part)
+    vars(part)[MARK] = _may_checkpoint
     part.training = False
 
 
@@ -121,3 +96,17 @@ def _may_checkpoint(part: nn.Module) -> bool:
     """Whether transformers asks ``part.training`` for checkpointing, and for nothing else."""
     drops = any("drop" in name and isinstance(rate, float) and rate > 0 for name, rate in vars(part).items())
     return hasattr(part, "gradient_checkpointing") and not drops
+
+
+def _train(self: nn.Module, mode: bool = True) -> nn.Module:
+    """``nn.Module.train``, after which a module with the mark is in eval mode again."""
+    _torch_train(self, mode)  # modules added later, such as adapters, wake
+    if is_held(self):
+        self.training = mode and vars(self)[MARK](self)
+    return self
+
+
+# The mark must not refer to its module: a circle would keep every frozen model in memory, on a GPU until it is full.
+# So it is torch's own ``train`` that asks for it; modules without the mark do what they always did.
+_torch_train = nn.Module.train
+nn.Module.train = _train  # type: ignore[assignment, method-assign]
