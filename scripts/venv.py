@@ -37,8 +37,8 @@ def build(lock: IO[str]) -> int:
     """Make or update the environment; returns pip's exit status. The children share the lock."""
     print("Making the environment in .venv (about 7 GB on Linux, where PyTorch brings its GPU libraries)", flush=True)
     STAMP.unlink(missing_ok=True)
-    steps: list[list[str]] = [[str(PYTHON), "-m", "pip", "install", "--quiet", "--progress-bar", "on", "--disable-pip-version-check",
-              "-c", "requirements.lock", "-e", ".[dev]"]]  # fmt: skip
+    install = [str(PYTHON), "-m", "pip", "install", "--quiet", "--progress-bar", "on", "--disable-pip-version-check"]
+    steps = [[*install, "-c", "requirements.lock", "-e", ".[dev]"]]
     if not healthy():
         shutil.rmtree(VENV, ignore_errors=True)
         steps.insert(0, [sys.executable, "-m", "venv", str(VENV)])

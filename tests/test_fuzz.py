@@ -17,8 +17,8 @@ from transferlib.datasets.collection import collect
 from transferlib.datasets.pictures import read
 from transferlib.errors import UserError
 from transferlib.own_data.saved import ABOUT, WEIGHTS, load_model, probe_classifier, save_model
-from transferlib.peft.adapters import add_adapters, load_trainable, save_trainable
-from transferlib.peft.files import load_lora, save_lora
+from transferlib.peft.adapters import add_adapters
+from transferlib.peft.files import load_lora, load_trainable, save_lora, save_trainable
 from transferlib.peft.lora import add_lora
 
 FORMATS = ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "ICO", "TGA", "JPEG2000"]

@@ -1,14 +1,17 @@
 """Frozen means frozen: every way in which a frozen network drifts elsewhere is tried here."""
 
 import copy
+import gc
 import io
 import pickle
+import weakref
 
 import pytest
 import torch
 from torch import nn
+from transformers import BartConfig, BartModel, BertConfig, BertModel
 
-from transferlib.backbones.freezing import freeze, hold_statistics, is_frozen, modes_kept, unfreeze
+from transferlib.backbones.freezing import freeze, hold_statistics, is_frozen, modes_kept, moving, unfreeze
 
 
 def net() -> nn.Sequential:
@@ -72,11 +75,11 @@ def test_it_survives_deepcopy_pickle_and_a_saved_state():
     assert net().load_state_dict(torch.load(file, weights_only=True)).missing_keys == []
 
 
-def test_classes_stay_recognisable_and_freezing_twice_is_once():
+def test_no_class_changes_and_freezing_twice_is_once():
     model = freeze(freeze(net()))
-    assert isinstance(model, nn.Sequential)
-    assert isinstance(model[1], nn.BatchNorm2d)
-    assert type(model[1]).__name__ == "FrozenBatchNorm2d"
+    assert [type(part) for part in model.modules()] == [type(part) for part in net().modules()]
+    assert repr(model) == repr(net())
+    assert is_frozen(unfreeze(model)) is False
 
 
 def test_unfreeze_gives_everything_back():
@@ -119,3 +122,78 @@ def test_every_module_gets_its_own_mode_back_also_after_an_error():
     with modes_kept(model[0], model[2]):
         model.eval()
     assert [part.training for part in model.modules()] == [False, True, False, True]
+
+
+def test_what_moves_is_what_learns_and_the_statistics_that_nobody_holds():
+    model = net()
+    model[0].requires_grad_(False)
+    own = {"1.weight", "1.bias", "5.weight", "5.bias"}
+    live = {"1.running_mean", "1.running_var", "1.num_batches_tracked"}
+    assert moving(model).keys() == own | live
+    assert moving(hold_statistics(model)).keys() == own
+    assert moving(freeze(model)) == {}
+
+
+def test_a_head_can_be_left_out_with_its_dropout_and_its_flags():
+    model = nn.ModuleDict({"body": net(), "head": nn.Sequential(nn.Dropout(), nn.Linear(2, 2), nn.Linear(2, 2))})
+    model["head"][1].requires_grad_(False)
+    freeze(model, but=[model["head"]]).train()
+    assert is_frozen(model["body"])
+    assert model["head"][0].training
+    assert [p.requires_grad for p in model["head"].parameters()] == [False, False, True, True]
+
+
+def test_nothing_keeps_a_frozen_model_in_memory():
+    model = freeze(net())
+    seen = weakref.ref(model)
+    gc.disable()  # a circle would wait for the collector, on a GPU until the memory is full
+    try:
+        del model
+        assert seen() is None
+    finally:
+        gc.enable()
+
+
+def test_a_shallow_copy_can_be_thawed_alone():
+    model = freeze(nn.Linear(2, 2))
+    twin = copy.copy(model)
+    assert unfreeze(twin).train() is twin
+    assert twin.training and not model.train().training
+
+
+SIZE = {"hidden_size": 16, "intermediate_size": 32, "num_attention_heads": 2, "num_hidden_layers": 2}
+
+
+def test_frozen_blocks_of_transformers_still_checkpoint_and_still_drop_nothing():
+    model = freeze(BertModel(BertConfig(vocab_size=20, hidden_dropout_prob=0.5, **SIZE))).train()
+    model.gradient_checkpointing_enable()
+    calls = 0
+
+    def counted(run, *args):
+        nonlocal calls
+        calls += 1
+        return run(*args)
+
+    for part in model.modules():
+        if hasattr(part, "_gradient_checkpointing_func"):
+            part._gradient_checkpointing_func = counted
+    ids = torch.arange(10).view(2, 5)
+    assert torch.equal(model(ids).last_hidden_state, model(ids).last_hidden_state)
+    assert calls == 4, "two layers, two passes"
+    model.eval()(ids)
+    assert calls == 4
+
+
+def test_a_block_that_drops_units_by_itself_stays_in_eval_mode():
+    size = {"d_model": 16, "encoder_layers": 2, "decoder_layers": 2, "encoder_attention_heads": 2,
+            "decoder_attention_heads": 2, "encoder_ffn_dim": 32, "decoder_ffn_dim": 32}  # fmt: skip
+    model = freeze(BartModel(BartConfig(vocab_size=20, dropout=0.5, activation_dropout=0.5, **size))).train()
+    model.gradient_checkpointing_enable()
+    ids = torch.arange(10).view(2, 5)
+    assert torch.equal(model(ids).last_hidden_state, model(ids).last_hidden_state)
+
+
+def test_a_frozen_model_is_saved_under_its_own_name(tmp_path):
+    model = freeze(BertModel(BertConfig(vocab_size=20, **SIZE)))
+    model.save_pretrained(tmp_path)
+    assert BertModel.from_pretrained(tmp_path).config.architectures == ["BertModel"]

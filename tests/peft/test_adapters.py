@@ -12,7 +12,10 @@ from transformers import BertConfig, BertModel
 
 from transferlib.backbones.modules import count_parameters
 from transferlib.errors import UserError
-from transferlib.peft.adapters import Adapter, add_adapters, bitfit, ia3, load_trainable, save_trainable
+from transferlib.peft.adapters import Adapter, add_adapters
+from transferlib.peft.bitfit import bitfit
+from transferlib.peft.files import load_trainable, save_trainable
+from transferlib.peft.ia3 import ia3
 
 D, INNER, LAYERS = 16, 32, 2
 

@@ -9,8 +9,9 @@ from safetensors.torch import save_file
 from torch import nn
 
 from transferlib.errors import UserError
-from transferlib.peft.files import base_state, fingerprint, load_delta, load_lora, save_delta, save_lora
+from transferlib.peft.files import base_state, load_lora, save_lora
 from transferlib.peft.lora import activate_lora, add_lora, lora_layers, merge_lora
+from transferlib.peft.sealed import check_base, fingerprint, read_delta, save_delta
 
 
 def base(seed: int = 0) -> nn.Module:
@@ -83,8 +84,10 @@ def test_the_fingerprint_sees_names_shapes_types_and_the_last_bit() -> None:
 
 
 def test_any_tensors_can_be_kept_with_facts(tmp_path: Path) -> None:
-    save_delta(tmp_path / "p.safetensors", {"prompt": torch.arange(6.0).view(2, 3).T}, "abc", tokens="3")
-    tensors, facts = load_delta(tmp_path / "p.safetensors", "abc")
+    own = base().state_dict()
+    save_delta(tmp_path / "p.safetensors", {"prompt": torch.arange(6.0).view(2, 3).T}, own, tokens="3")
+    tensors, facts = read_delta(tmp_path / "p.safetensors")
+    check_base("p.safetensors", facts, own)
     assert torch.equal(tensors["prompt"], torch.arange(6.0).view(2, 3).T)
     assert facts["tokens"] == "3"
 
@@ -93,8 +96,8 @@ def test_a_file_of_version_0_1_without_a_seal_is_still_read_and_a_broken_seal_is
     file, model = tmp_path / "task.safetensors", adapted()
     save_lora(model, file, "task")
     with safe_open(str(file), framework="pt") as archive:
-        facts, tensors = archive.metadata(), {name: archive.get_tensor(name) for name in archive.keys()}
-    del facts["seal"]
+        known, tensors = archive.metadata(), {name: archive.get_tensor(name) for name in archive.keys()}
+    facts = {"base": known["base"], "name": known["name"]}
     save_file(tensors, file, metadata=facts)
     assert load_lora(base(), file) == "task"
     tensors["0.a"][0, 0] += 1e-6

@@ -2,7 +2,9 @@
 
 import pytest
 import torch
+import torchvision
 from torch import nn
+from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
 from transferlib.errors import UserError
 from transferlib.tuning.learning_rates import groups_table, layer_lrs, param_groups
@@ -66,6 +68,46 @@ def test_the_table_shows_each_group_with_its_rate_and_size():
     assert lines[0].split() == ["head", "1.00e-03", f"{512 * 4 + 4:,}"]
 
 
+def vit() -> nn.Module:
+    return torchvision.models.VisionTransformer(32, 16, 3, 2, 16, 32, num_classes=5)
+
+
+def llama(tied: bool) -> nn.Module:
+    size = {"hidden_size": 16, "intermediate_size": 32, "num_attention_heads": 2, "num_hidden_layers": 2}
+    return LlamaForCausalLM(LlamaConfig(vocab_size=20, tie_word_embeddings=tied, **size))
+
+
+def test_whole_models_of_other_libraries_get_their_layers():
+    names = [g["name"] for g in layer_lrs(vit())]
+    assert names == ["head", "encoder.ln", *(f"encoder.layers.encoder_layer_{i}" for i in (2, 1, 0)), "stem"]
+    groups = layer_lrs(llama(tied=False), 1.0, 0.5)
+    assert [(g["name"], g["lr"]) for g in groups] == [
+        ("head", 1.0), ("model.norm", 0.5), ("model.layers.1", 0.25), ("model.layers.0", 0.125),
+        ("model.embed_tokens", 0.0625),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("make", [layer_lrs, param_groups])
+def test_a_tied_weight_is_in_one_group_the_one_nearest_to_the_input(make):
+    gpt2 = GPT2LMHeadModel(GPT2Config(vocab_size=20, n_embd=16, n_head=2, n_layer=2, n_positions=8))
+    tied = Classifier(backbone := nn.Sequential(nn.Linear(4, 4, bias=False)), nn.Linear(4, 4, bias=False))
+    tied.head.weight = backbone[0].weight
+    for net in (llama(tied=True), gpt2, tied):
+        groups = make(net)
+        listed = [id(p) for g in groups for p in g["params"]]
+        assert sorted(listed) == sorted(id(p) for p in net.parameters())
+        assert "head" not in [g["name"] for g in groups], "what is left of the head is the first layer's"
+        torch.optim.AdamW(groups)
+
+
+class Opaque(nn.Module):
+    """Two layers that no list shows, inside of one module."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner, self.fc = nn.ModuleDict({"a": nn.Linear(3, 3), "b": nn.Linear(3, 3)}), nn.Linear(3, 2)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -73,6 +115,7 @@ def test_the_table_shows_each_group_with_its_rate_and_size():
         (lambda: layer_lrs(model(), decay=1.2), "0 < decay ≤ 1"),
         (lambda: param_groups(nn.Linear(2, 2)), "Linear has no .backbone"),
         (lambda: layer_lrs(model().requires_grad_(False)), "nothing to train"),
+        (lambda: layer_lrs(Opaque()), "layers of this Opaque cannot be told apart, they all stand in 'inner'"),
     ],
 )
 def test_bad_input_is_one_sentence(call, message):

@@ -1,4 +1,4 @@
-"""Adapters: a small bottleneck after a frozen layer. And two ways to adapt with fewer numbers still.
+"""Adapters: a small bottleneck after a frozen layer.
 
     h ← h + up(GELU(down(h)))          down: d → bottleneck,  up: bottleneck → d,  up = 0 at the start
 
@@ -6,18 +6,24 @@ Houlsby et al., "Parameter-Efficient Transfer Learning for NLP", 2019, arXiv:190
 """
 
 from collections.abc import Iterable
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from transferlib.backbones.freezing import freeze
-from transferlib.backbones.modules import find_modules, replace_module
+from transferlib.backbones.modules import (
+    called,
+    check_called,
+    find_modules,
+    heads_of,
+    linear_kinds,
+    matrix,
+    replace_module,
+)
 from transferlib.errors import UserError
-from transferlib.peft.files import fingerprint, load_delta, save_delta
 
-_KINDS = (nn.Linear, nn.LayerNorm, nn.Conv2d, nn.BatchNorm2d)
+_KINDS = (nn.Linear, nn.LayerNorm, nn.RMSNorm, nn.Conv2d, nn.BatchNorm2d)
 
 
 class Adapter(nn.Module):
@@ -37,123 +43,80 @@ class Adapter(nn.Module):
         if not 1 <= bottleneck <= width:
             raise UserError(f"bottleneck = {bottleneck} does not fit {where} of width {width}: use 1 to {width}.")
         like = next(base.parameters())
-        self.down = nn.Linear(width, bottleneck, device=like.device, dtype=like.dtype)
-        self.up = nn.Linear(bottleneck, width, device=like.device, dtype=like.dtype)
+        kind = torch.promote_types(like.dtype, torch.float32)  # half precision would round the first steps away
+        self.down = nn.Linear(width, bottleneck, device=like.device, dtype=kind)
+        self.up = nn.Linear(bottleneck, width, device=like.device, dtype=kind)
         nn.init.zeros_(self.up.weight)
         nn.init.zeros_(self.up.bias)
+        # PyTorch's encoder layers skip their parts' forward where nothing hooks into it, and the adapter with it.
+        self.register_forward_pre_hook(called)
+
+    @property
+    def weight(self) -> Tensor:
+        """The frozen layer's own weight, for code that looks up its type."""
+        return self.base.weight  # type: ignore[return-value]
+
+    @property
+    def bias(self) -> Tensor | None:
+        return self.base.bias  # type: ignore[return-value]
 
     def forward(self, x: Tensor) -> Tensor:
         h = self.base(x)
         wide = h.movedim(1, -1) if self.is_map else h  # (N, d, H, W) → (N, H, W, d)
-        change = self.up(F.gelu(self.down(wide)))
+        change = self.up(F.gelu(self.down(wide.to(self.down.weight.dtype)))).to(h.dtype)
         return h + (change.movedim(-1, 1) if self.is_map else change)  # (N, H, W, d) → (N, d, H, W)
 
 
-class Scale(nn.Module):
-    """(IA)³: a frozen linear layer whose input or output is multiplied, unit by unit, by factors (d,), 1 at first.
-
-    Liu et al., "Few-Shot Parameter-Efficient Fine-Tuning is Better and Cheaper than In-Context Learning", 2022,
-    arXiv:2205.05638.
-    """
-
-    def __init__(self, base: nn.Linear, inputs: bool = False) -> None:
-        super().__init__()
-        self.base, self.inputs = base, inputs
-        self.factor = nn.Parameter(base.weight.new_ones(base.in_features if inputs else base.out_features))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.base(x * self.factor) if self.inputs else self.base(x) * self.factor
-
-
 def add_adapters(
-    model: nn.Module, bottleneck: int = 16, target: str | Iterable[str] = "output.dense", norms: bool = True
+    model: nn.Module,
+    bottleneck: int = 16,
+    target: str | Iterable[str] = "output.dense",
+    norms: bool = True,
+    heads: str | Iterable[str] | None = None,
 ) -> nn.Module:
     """Freeze ``model`` and put an adapter behind every layer that ``target`` matches, in place.
 
     ``"output.dense"`` is the paper's place in BERT: behind the attention and behind the feed-forward part, before
-    the residual sum. For timm: ``["attn.proj", "mlp.fc2"]`` in a vision transformer, ``"bn3"`` in an EfficientNet.
-    ``norms``: LayerNorm weights stay trainable, as in the paper; BatchNorm stays frozen.
+    the residual sum. For timm: ``["attn.proj", "mlp.fc2"]`` in a vision transformer, ``"bn3"`` in an EfficientNet; for
+    Llama ``["o_proj", "down_proj"]``; for PyTorch's own encoder layers ``"linear2"``.
+    ``norms``: LayerNorm and RMSNorm weights stay trainable, as in the paper; BatchNorm stays frozen.
+    ``heads``: patterns of modules that go on learning; default: the model's classification head; ``()`` freezes it.
+
+    >>> net = add_adapters(nn.Sequential(nn.Linear(4, 4), nn.LayerNorm(4)), bottleneck=1, target="0")
+    >>> [name for name, p in net.named_parameters() if p.requires_grad]
+    ['0.down.weight', '0.down.bias', '0.up.weight', '0.up.bias', '1.weight', '1.bias']
 
     Raises:
-        UserError: a pattern that matches nothing, or twice; a bottleneck that does not fit; adapters already there.
+        UserError: a pattern that matches nothing, or twice; a bottleneck that does not fit; adapters already there; a
+            layer inside of ``nn.MultiheadAttention``, which would never call the adapter.
     """
     if any(isinstance(module, Adapter) for module in model.modules()):
         raise UserError("This model has adapters already: build it again for another set.")
-    names = find_modules(model, target, _KINDS)
+    names = find_modules(model, target, (*_KINDS, *linear_kinds()[1:]))
+    check_called(model, names)
     new = {name: Adapter(model.get_submodule(name), bottleneck, name) for name in names}
-    freeze(model)
+    freeze(model, but=heads_of(model, heads))
     for name, adapter in new.items():
+        adapter.base.requires_grad_(False)
         replace_module(model, name, adapter)
     for module in model.modules():
-        if norms and isinstance(module, nn.LayerNorm):
+        if norms and _is_norm(module):
             module.requires_grad_(True)
     return model
 
 
-def bitfit(model: nn.Module) -> nn.Module:
-    """Freeze everything but the biases. Ben Zaken et al., "BitFit", 2022, arXiv:2106.10199.
-
-    Raises:
-        UserError: the model has no biases.
-    """
-    biases = [p for name, p in model.named_parameters() if name.rpartition(".")[2] == "bias"]
-    if not biases:
-        raise UserError(f"This {type(model).__name__} has no biases to train: use another method, such as LoRA.")
-    freeze(model)
-    for bias in biases:
-        bias.requires_grad_(True)
-    return model
-
-
-def ia3(model: nn.Module, outputs: str | Iterable[str], inputs: str | Iterable[str]) -> nn.Module:
-    """Freeze ``model`` and scale some activations, in place: see :class:`Scale`.
-
-    The paper scales keys, values and the inner units of the feed-forward part. In BERT: ``outputs=["key", "value"]``,
-    ``inputs="layer.*.output.dense"``; in Llama: ``["k_proj", "v_proj"]`` and ``"down_proj"``.
-
-    Raises:
-        UserError: a pattern that matches nothing, or twice.
-    """
-    places = {name: False for name in find_modules(model, outputs, (nn.Linear,))}
-    for name in find_modules(model, inputs, (nn.Linear,)):
-        if name in places:
-            raise UserError(f"The layer {name!r} is matched by both outputs and inputs: keep one of them.")
-        places[name] = True
-    freeze(model)
-    for name, at_input in places.items():
-        base = model.get_submodule(name)
-        assert isinstance(base, nn.Linear)
-        replace_module(model, name, Scale(base, at_input))
-    return model
-
-
-def save_trainable(model: nn.Module, file: str | Path) -> int:
-    """Write what may move, with the fingerprint of what may not, as safetensors. Returns the bytes written."""
-    moving = {name: p for name, p in model.named_parameters() if p.requires_grad}
-    return save_delta(file, moving, fingerprint(_held(model, moving)))
-
-
-def load_trainable(model: nn.Module, file: str | Path) -> None:
-    """Read ``save_trainable``'s file into a model prepared in the same way.
-
-    Raises:
-        UserError: no such file, a damaged file, or one that was trained on another base model.
-    """
-    moving = {name: p for name, p in model.named_parameters() if p.requires_grad}
-    tensors, _ = load_delta(file, fingerprint(_held(model, moving)))
-    if {n: t.shape for n, t in tensors.items()} != {n: p.shape for n, p in moving.items()}:
-        raise UserError(f"{str(file)!r} does not hold what this model trains: prepare the model in the same way first.")
-    with torch.no_grad():
-        for name, parameter in moving.items():
-            parameter.copy_(tensors[name])
-
-
-def _held(model: nn.Module, moving: Iterable[str]) -> dict[str, Tensor]:
-    return {name: tensor for name, tensor in model.state_dict().items() if name not in set(moving)}
+def _is_norm(module: nn.Module) -> bool:
+    """LayerNorm or RMSNorm, also under the names that timm and transformers give their own."""
+    named = type(module).__name__.lower().endswith(("layernorm", "rmsnorm"))
+    return isinstance(module, (nn.LayerNorm, nn.RMSNorm)) or (
+        named and isinstance(getattr(module, "weight", 0), Tensor)
+    )
 
 
 def _width(layer: nn.Module) -> int:
     """Length of the axis that a layer's output features lie on."""
     if isinstance(layer, nn.LayerNorm):
         return layer.normalized_shape[-1]
-    return next(layer.parameters()).shape[0]  # Linear and Conv2d: out; BatchNorm: channels
+    if isinstance(layer, (nn.Conv2d, *linear_kinds())):
+        return matrix(layer).shape[0]
+    return next(layer.parameters()).shape[-1]  # BatchNorm: channels; RMSNorm: the last axis

@@ -1,4 +1,4 @@
-"""LoRA: learn a low-rank correction of a frozen weight.
+"""LoRA in a whole model: put it in, switch, merge, take it off. One layer: :mod:`transferlib.peft.lora_layer`.
 
     W_new = W_pretrained + (alpha / rank) · B A        A (rank, d_in),  B (d_out, rank),  B = 0 at the start
 
@@ -7,108 +7,12 @@ Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models", 2021, arXiv:210
 
 from collections.abc import Iterable, Mapping
 
-import torch
-from torch import Tensor, nn
-from torch.func import functional_call
+from torch import nn
 
 from transferlib.backbones.freezing import freeze
-from transferlib.backbones.modules import find_modules, replace_module
+from transferlib.backbones.modules import check_called, find_modules, heads_of, linear_kinds, replace_module
 from transferlib.errors import UserError, nearest
-
-
-class LoRA(nn.Module):
-    """A linear layer or a 2-D convolution with low-rank corrections beside its frozen weight.
-
-    A convolution's weight is read as a matrix, one row per output channel: d_in = (in_channels / groups) · kh · kw.
-    So one formula covers every stride, dilation, padding mode and grouping, depthwise included. Several named
-    corrections can live here; the active ones are added up. Arguments: ``base`` the layer; ``rank``, ``alpha`` and
-    ``name`` of the first correction; ``where`` names the layer in errors.
-
-    Raises:
-        UserError: a rank below 1 or above min(d_in, d_out), a name that is taken.
-    """
-
-    original: nn.Parameter | None
-
-    def __init__(
-        self, base: nn.Linear | nn.Conv2d, rank: int, alpha: float, name: str = "default", where: str = "this layer"
-    ) -> None:
-        super().__init__()
-        self.base = base
-        self.a, self.b = nn.ParameterDict(), nn.ParameterDict()
-        self.alpha: dict[str, float] = {}
-        self.active: dict[str, float] = {}  # name → the factor before B A: share · alpha / rank
-        self.register_parameter("original", None)  # the pre-trained weight, while another one stands in its place
-        self.add(rank, alpha, name, where)
-        base.requires_grad_(False)  # last: a rank that is refused freezes nothing
-
-    def add(self, rank: int, alpha: float, name: str, where: str = "this layer") -> None:
-        """Put one more correction here; it becomes the only active one."""
-        check_fit(self, rank, name, where)
-        weight = self.base.weight
-        d_out, d_in = weight.shape[0], weight[0].numel()
-        # U(±1/√d_in), as the authors' code and peft draw A; the paper's text says Gaussian.
-        self.a[name] = nn.Parameter(nn.init.kaiming_uniform_(weight.new_empty(rank, d_in), a=5**0.5))
-        self.b[name] = nn.Parameter(weight.new_zeros(d_out, rank))
-        self.alpha[name] = float(alpha)
-        self.activate({name: 1.0})
-
-    def activate(self, shares: Mapping[str, float]) -> None:
-        """Use these corrections, each times its share; only they are trainable. Names unknown here are skipped."""
-        self.unmerge()
-        self.active = {name: shares[name] * self.alpha[name] / len(a) for name, a in self.a.items() if name in shares}
-        for name in self.a:
-            self.a[name].requires_grad_(name in shares)
-            self.b[name].requires_grad_(name in shares)
-
-    @property
-    def weight(self) -> Tensor:
-        """W + Σ (alpha / rank) · B A in the layer's own shape: what code that reads ``layer.weight`` must see."""
-        weight: Tensor = self.base.weight
-        if self.original is None:
-            for name, scale in self.active.items():
-                weight = weight + scale * (self.b[name] @ self.a[name]).view_as(weight)  # (d_out, d_in) → own shape
-        return weight
-
-    @property
-    def bias(self) -> Tensor | None:
-        return self.base.bias
-
-    def forward(self, x: Tensor) -> Tensor:
-        if self.original is not None or not self.active:
-            return self.base(x)
-        if isinstance(self.base, nn.Conv2d):  # the layer's own forward keeps its padding, dilation and groups right
-            return functional_call(self.base, {"weight": self.weight}, (x,))
-        y = self.base(x)
-        flat, out = x.reshape(-1, x.shape[-1]), y.reshape(-1, y.shape[-1])  # (…, d) → (N, d)
-        for name, scale in self.active.items():
-            out = torch.addmm(out, flat @ self.a[name].T, self.b[name].T, alpha=scale)  # (N, d_out)
-        return out.view_as(y)
-
-    def merge(self) -> None:
-        """Fold the active corrections into the weight. The original is kept aside, not recomputed."""
-        if self.original is None:
-            kept, merged = self.base.weight, nn.Parameter(self.weight.detach(), requires_grad=False)
-            assert isinstance(kept, nn.Parameter)
-            self.original, self.base.weight = kept, merged
-
-    def unmerge(self) -> None:
-        """Put the original weight back, bit by bit."""
-        if self.original is not None:
-            self.base.weight = self.original
-            self.original = None
-
-
-def check_fit(layer: nn.Module, rank: int, name: str, where: str) -> None:
-    """Refuse a rank that ``layer`` is too small for, and a name that is taken there."""
-    base, taken = (layer.base, layer.a) if isinstance(layer, LoRA) else (layer, ())
-    assert isinstance(base, (nn.Linear, nn.Conv2d))
-    d_out, d_in = base.weight.shape[0], base.weight[0].numel()
-    limit = min(d_in, d_out)
-    if not 1 <= rank <= limit:
-        raise UserError(f"rank = {rank} does not fit {where}, a {d_out} × {d_in} matrix: use 1 ≤ rank ≤ {limit}.")
-    if name in taken or not name or "." in name:
-        raise UserError(f"An adapter of {where} cannot be called {name!r}: use a new name without a dot.")
+from transferlib.peft.lora_layer import LoRA, check_fit
 
 
 def lora_layers(model: nn.Module) -> dict[str, LoRA]:
@@ -117,37 +21,91 @@ def lora_layers(model: nn.Module) -> dict[str, LoRA]:
 
 
 def add_lora(
-    model: nn.Module, rank: int = 8, alpha: float = 16, target: str | Iterable[str] = (), name: str = "default"
+    model: nn.Module,
+    rank: int = 8,
+    alpha: float = 16,
+    target: str | Iterable[str] = (),
+    name: str = "default",
+    *,
+    dropout: float = 0.0,
+    rank_stabilised: bool = False,
+    heads: str | Iterable[str] | None = None,
+    kind: type[LoRA] = LoRA,
 ) -> nn.Module:
     """Freeze ``model`` and give every layer that ``target`` matches a trainable correction, in place.
 
-    ``target``: name patterns of Linear or Conv2d layers, as in ``["q_proj", "v_proj"]`` or ``"blocks.*.attn.qkv"``.
-    ``name``: a second call with another name puts a second adapter on the same frozen model, and switches to it.
     Adds Σ rank · (d_in + d_out) trainable parameters; the output does not change until the first step.
 
+    >>> net = add_lora(nn.Sequential(nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 2)), rank=1, alpha=2, target=["0", "2"])
+    >>> sum(p.numel() for p in net.parameters() if p.requires_grad)
+    16
+    >>> [name for name, _ in unload_lora(net).named_parameters()]
+    ['0.weight', '0.bias', '2.weight', '2.bias']
+
+    Arguments:
+        target: name patterns of linear or Conv2d layers, as in ``["q_proj", "v_proj"]`` or ``"blocks.*.attn.qkv"``;
+            ``"all-linear"`` for every linear layer but the head.
+        name: a second call with another name puts a second adapter on the same frozen model, and switches to it.
+        dropout: the share of a correction's inputs that is zero in a step of training.
+        rank_stabilised: the factor is alpha / √rank (Kalajdzievski, 2023, arXiv:2312.03732), so that a higher rank
+            does not learn more slowly.
+        heads: patterns of modules that go on learning at full rank and are saved with the adapter. Default: the
+            model's classification head; ``()`` freezes it.
+        kind: another form of the layer, of :mod:`transferlib.peft.variants`.
+
     Raises:
-        UserError: a pattern that matches nothing, or twice; a rank that does not fit; a name that is taken.
+        UserError: a pattern that matches nothing, or twice; a rank that does not fit; a name that is taken; a second
+            adapter beside a head that learns.
     """
-    names = find_modules(model, target, (LoRA, nn.Linear, nn.Conv2d))
+    names = find_modules(model, target, (LoRA, nn.Linear, nn.Conv2d, *linear_kinds()[1:]))
     names = [n for n in names if not isinstance(model.get_submodule(n.rpartition(".")[0]), LoRA)]
-    return wrap_lora(model, {n: (rank, alpha) for n in names}, name)
+    alpha = alpha * rank**0.5 if rank_stabilised else alpha
+    if not lora_layers(model):
+        return wrap_lora(model, {n: (rank, alpha) for n in names}, name, dropout, heads_of(model, heads), kind)
+    learning = extras(model)
+    if heads is None and learning:
+        raise UserError(
+            f"{next(iter(learning))!r} learned with the first adapter of this model, and {name!r} would change it: "
+            "save the first one, then pass heads=() to go on with it frozen."
+        )
+    wrap_lora(model, {n: (rank, alpha) for n in names}, name, dropout, (), kind)
+    for parameter in learning.values():
+        parameter.requires_grad_(False)
+    return model
 
 
-def wrap_lora(model: nn.Module, ranks: Mapping[str, tuple[int, float]], name: str) -> nn.Module:
-    """Freeze ``model`` and add correction ``name`` to the layers in ``ranks`` (layer → rank, alpha)."""
+def wrap_lora(
+    model: nn.Module,
+    ranks: Mapping[str, tuple[int, float]],
+    name: str,
+    dropout: float = 0.0,
+    heads: Iterable[nn.Module] = (),
+    kind: type[LoRA] = LoRA,
+) -> nn.Module:
+    """Freeze ``model`` but its ``heads`` and add correction ``name`` to the layers in ``ranks`` (rank, alpha)."""
     old = {layer: model.get_submodule(layer) for layer in ranks}
     for layer, module in old.items():  # all of them before the first is changed: a refused call leaves no trace
         check_fit(module, ranks[layer][0], name, layer)
-    new = {n: LoRA(m, *ranks[n], name, n) for n, m in old.items() if isinstance(m, (nn.Linear, nn.Conv2d))}
+        if isinstance(module, LoRA) and type(module) is not kind:
+            raise UserError(f"{layer} has a {type(module).__name__} already: a {kind.__name__} cannot stand beside it.")
+    if dropout:
+        check_called(model, ranks)
+    new = {n: kind(m, *ranks[n], name, n, dropout) for n, m in old.items() if not isinstance(m, LoRA)}
     for layer, module in old.items():
         if isinstance(module, LoRA):
-            module.add(*ranks[layer], name, layer)
+            module.add(*ranks[layer], name, layer, dropout)
     if not lora_layers(model):
-        freeze(model)
+        freeze(model, but=heads)
     for layer, wrapper in new.items():
         replace_module(model, layer, wrapper)
     activate_lora(model, name)
     return model
+
+
+def extras(model: nn.Module) -> dict[str, nn.Parameter]:
+    """What learns outside of the corrections: a head, norms."""
+    inner = {p for layer in lora_layers(model).values() for p in layer.parameters()}
+    return {name: p for name, p in model.named_parameters() if p.requires_grad and p not in inner}
 
 
 def activate_lora(model: nn.Module, adapters: str | Mapping[str, float] | None) -> None:
@@ -175,3 +133,27 @@ def unmerge_lora(model: nn.Module) -> None:
     """Give every merged layer its original weight back, bit by bit."""
     for layer in lora_layers(model).values():
         layer.unmerge()
+
+
+def unload_lora(model: nn.Module) -> nn.Module:
+    """Take LoRA off, in place: the plain model again, with its own layers and names, as ``save_pretrained`` wants it.
+
+    After :func:`merge_lora` it has the merged weights, and the pretrained ones leave the memory; without it, it has
+    the pretrained ones. It stays frozen: :func:`transferlib.backbones.freezing.unfreeze` lets it learn again.
+
+    Raises:
+        UserError: a merged weight that the plain model shares with another layer, as a tied head does.
+    """
+    found = lora_layers(model)
+    owners = [(n, m, p) for n, m in model.named_modules() for p in m._parameters.values() if p is not None]
+    for name, layer in found.items():
+        shared = [other for other, module, p in owners if p is layer.original and module is not layer]
+        if shared:
+            raise UserError(
+                f"The merged weight of {name} would be lost, because the plain model shares one weight between it and "
+                f"{shared[0]}: unmerge_lora first, or leave it out of target."
+            )
+    for name, layer in found.items():
+        layer.original = None
+        replace_module(model, name, layer.base)
+    return model

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from transferlib.backbones.freezing import freeze
+from transferlib.backbones.modules import heads_of
 from transferlib.errors import UserError, needs
 
 
@@ -28,25 +29,47 @@ class SoftPrompt(nn.Module):
     def __init__(self, model: nn.Module, tokens: int = 10, seed: int = 0) -> None:
         super().__init__()
         words, self.window = _words(model, tokens).weight, _window(model)
-        self.model = freeze(model)
+        self.model = freeze(model, but=heads_of(model))
         drawn = torch.randint(len(words), (tokens,), generator=torch.Generator().manual_seed(seed)).to(words.device)
-        self.prompt = nn.Parameter(words.detach()[drawn].clone())
+        self.prompt = nn.Parameter(words.detach()[drawn].clone().to(torch.promote_types(words.dtype, torch.float32)))
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None, **kwargs: Any) -> Any:
-        """Ids and mask (N, L) → the model's output, with L positions."""
-        (n, length), tokens = input_ids.shape, len(self.prompt)
+        """Ids and mask (N, L) → the model's output, with L positions. ``labels`` (N, L) and token types as usual."""
+        tokens = len(self.prompt)
+        inputs = self._prepend(input_ids, attention_mask)
+        if "position_ids" in kwargs:
+            raise UserError("position_ids cannot be given beside a prompt, which shifts them: leave them out.")
+        if (types := kwargs.get("token_type_ids")) is not None:
+            kwargs["token_type_ids"] = _longer(types, input_ids, tokens, 0)
+        labels = kwargs.get("labels")
+        if labels is not None and labels.shape == input_ids.shape and not labels.is_floating_point():
+            kwargs["labels"] = _longer(labels, input_ids, tokens, -100)  # -100: no loss at the prompt's own positions
+        output = self.model(**inputs, **kwargs)
+        for name in ("last_hidden_state", "logits"):
+            if name in output and output[name].ndim == 3:  # a classifier's (N, C) has no positions
+                output[name] = output[name][:, tokens:]  # (N, t + L, …) → (N, L, …)
+        return output
+
+    def generate(self, input_ids: Tensor, attention_mask: Tensor | None = None, **kwargs: Any) -> Tensor:
+        """Ids (N, L) → (N, L + new): the text and what the model says after the prompt and the text.
+
+        ``kwargs``: those of ``generate`` in transformers, such as ``max_new_tokens``.
+        """
+        model: Any = self.model
+        said = model.generate(**self._prepend(input_ids, attention_mask), **kwargs)
+        return torch.cat([input_ids.repeat_interleave(len(said) // len(input_ids), 0), said], dim=1)
+
+    def _prepend(self, ids: Tensor, mask: Tensor | None) -> dict[str, Tensor]:
+        """The prompt and the embedded text (N, t + L, d), and the mask (N, t + L)."""
+        length, tokens = ids.shape[1], len(self.prompt)
         if tokens + length > self.window:
             raise UserError(
                 f"A prompt of {tokens} and a text of {length} tokens need {tokens + length} positions, the model has "
                 f"{self.window}: cut the text to {max(0, self.window - tokens)} tokens."
             )
-        text = _words(self.model, tokens)(input_ids)  # (N, L, d)
-        whole = torch.cat([self.prompt.expand(n, -1, -1).to(text), text], dim=1)  # (N, t + L, d)
-        output = self.model(inputs_embeds=whole, attention_mask=_longer(attention_mask, input_ids, tokens), **kwargs)
-        for name in ("last_hidden_state", "logits"):
-            if name in output:
-                output[name] = output[name][:, tokens:]  # (N, t + L, …) → (N, L, …)
-        return output
+        text = _words(self.model, tokens)(ids)  # (N, L, d)
+        whole = torch.cat([self.prompt.expand(len(ids), -1, -1).to(text), text], dim=1)  # (N, t + L, d)
+        return {"inputs_embeds": whole, "attention_mask": _longer(mask, ids, tokens)}
 
 
 class Prefix(nn.Module):
@@ -63,39 +86,55 @@ class Prefix(nn.Module):
     def __init__(self, model: nn.Module, tokens: int = 10, std: float = 0.02, seed: int = 0) -> None:
         super().__init__()
         words, self.window = _words(model, tokens).weight, _window(model)
-        self.model, self.tokens = freeze(model), tokens
+        self.model, self.tokens = freeze(model, but=heads_of(model)), tokens
         config: Any = model.config
         heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
         width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+        self.kind = words.dtype
         shape = (2, config.num_hidden_layers, heads, tokens, width)
         start = std * torch.randn(shape, generator=torch.Generator().manual_seed(seed))
-        self.keys, self.values = (nn.Parameter(part.to(words)) for part in start)
+        kind = torch.promote_types(words.dtype, torch.float32)
+        self.keys, self.values = (nn.Parameter(part.to(words.device, kind)) for part in start)
         # transformers 5.24 renamed the argument.
         self.cache_name = "cache" if "cache" in inspect.signature(model.forward).parameters else "past_key_values"
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None, **kwargs: Any) -> Any:
         """Ids and mask (N, L) → the model's output, with L positions."""
-        needs("transformers", "lm", "A prefix")
-        from transformers import DynamicCache
-
         n, length = input_ids.shape
         if length > self.window:
             raise UserError(f"A text of {length} tokens is longer than the model's window: cut it to {self.window}.")
-        cache = DynamicCache()
-        for layer, (keys, values) in enumerate(zip(self.keys, self.values, strict=True)):
-            cache.update(
-                keys.expand(n, -1, -1, -1), values.expand(n, -1, -1, -1), layer
-            )  # (heads, t, d) → (N, heads, t, d)
         positions = torch.arange(length, device=input_ids.device).expand(n, -1)  # (L,) → (N, L)
         mask = _longer(attention_mask, input_ids, self.tokens)
-        kwargs |= {self.cache_name: cache}
+        kwargs |= {self.cache_name: self._cache(n)}
         return self.model(input_ids=input_ids, attention_mask=mask, position_ids=positions, **kwargs)
 
+    def generate(self, input_ids: Tensor, attention_mask: Tensor | None = None, **kwargs: Any) -> Tensor:
+        """Ids (N, L) → (N, L + new): the text and what the model says after it. ``kwargs``: those of transformers."""
+        model: Any = self.model
+        (n, length), device = input_ids.shape, input_ids.device
+        # transformers takes the cached positions for read: ids that nobody looks at stand in front for them.
+        whole = _longer(input_ids, input_ids, self.tokens, 0)
+        mask = _longer(attention_mask, input_ids, self.tokens)
+        own = torch.arange(length, device=device).expand(n, -1)  # (L,) → (N, L)
+        positions = _longer(own, input_ids, self.tokens, 0)
+        kwargs |= {self.cache_name: self._cache(n), "position_ids": positions}
+        return model.generate(whole, attention_mask=mask, **kwargs)[:, self.tokens :]
 
-def _longer(mask: Tensor | None, ids: Tensor, tokens: int) -> Tensor:
-    """The mask of the text (N, L), or all ones, behind ``tokens`` ones: (N, tokens + L)."""
-    mask = torch.ones_like(ids) if mask is None else mask
-    return torch.cat([mask.new_ones(len(mask), tokens), mask], dim=1)
+    def _cache(self, n: int) -> Any:
+        """The learned keys and values as transformers' cache, for ``n`` texts."""
+        from transformers import DynamicCache
+
+        cache = DynamicCache()
+        for layer, (keys, values) in enumerate(zip(self.keys, self.values, strict=True)):
+            own = (part.to(self.kind).expand(n, -1, -1, -1) for part in (keys, values))
+            cache.update(*own, layer)  # (heads, t, d) → (N, heads, t, d)
+        return cache
+
+
+def _longer(row: Tensor | None, ids: Tensor, tokens: int, value: int = 1) -> Tensor:
+    """A row a text (N, L), or all ones, behind ``tokens`` times ``value``: (N, tokens + L)."""
+    row = torch.ones_like(ids) if row is None else row
+    return torch.cat([row.new_full((len(row), tokens), value), row], dim=1)
 
 
 def _words(model: nn.Module, tokens: int) -> nn.Embedding:
