@@ -105,5 +105,5 @@ def test_demonstrations_read_once_give_the_scores_of_whole_prompts():
     assert torch.equal(
         score_after(model, Letters(), "", queries, labels), score_labels(model, Letters(), queries, labels)
     )
-    with pytest.raises(UserError, match="no empty query"):
+    with pytest.raises(UserError, match="Prompt 0 is empty"):
         score_after(model, Letters(), prefix, ["_"], labels)

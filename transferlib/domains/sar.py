@@ -26,7 +26,7 @@ class Sar(Tent):
     Raises:
         UserError: ``certain`` outside 0..1, ρ < 0, and what ``Tent`` raises.
 
-    Paper: Niu et al. 2023, Towards Stable Test-Time Adaptation in Dynamic Wild World, arXiv:2302.12400, equations 2 to 5.
+    Paper: Niu et al. 2023, Towards Stable Test-Time Adaptation in Dynamic Wild World, arXiv:2302.12400, eq. 2 to 5.
 
     >>> _ = torch.manual_seed(0)
     >>> sar = Sar(nn.Sequential(nn.Linear(3, 4), nn.GroupNorm(2, 4), nn.Linear(4, 2)), lr=0.1, certain=1.0)
@@ -42,14 +42,14 @@ class Sar(Tent):
         self.certain, self.rho = certain, rho
 
     def adapt(self, x: Tensor) -> tuple[Tensor, float]:
-        """Predict one batch, then take one step, unless no prediction is certain. Arguments, returns as for ``Tent``."""
+        """Predict one batch, then take one step, unless no prediction is certain. Arguments and returns: ``Tent``."""
         if not self.adapting:
             self.begin()
         logits, loss = self.unsure(x)
         if bool((sure := self.reliable(logits)).any()):
             grads = torch.autograd.grad(entropy(logits)[sure].mean(), self.moving, allow_unused=True)
-            grads = [torch.zeros_like(p) if g is None else g for p, g in zip(self.moving, grads, strict=True)]
-            self.step(x, sure, grads)
+            filled = [torch.zeros_like(p) if g is None else g for p, g in zip(self.moving, grads, strict=True)]
+            self.step(x, sure, filled)
         return logits.detach(), loss.item()
 
     def reliable(self, logits: Tensor) -> Tensor:
@@ -61,12 +61,14 @@ class Sar(Tent):
         length = torch.stack([g.norm() for g in grads]).norm() + 1e-12
         moves = [self.rho * g / length for g in grads]
         with torch.no_grad():
-            torch._foreach_add_(self.moving, moves)
+            for p, move in zip(self.moving, moves, strict=True):
+                p.add_(move)
         logits, _ = self.unsure(x)
         sure = sure & self.reliable(logits)
         self.optimiser.zero_grad()
         if bool(sure.any()):
             entropy(logits)[sure].mean().backward()
         with torch.no_grad():
-            torch._foreach_sub_(self.moving, moves)
+            for p, move in zip(self.moving, moves, strict=True):
+                p.sub_(move)
         self.optimiser.step()
