@@ -96,7 +96,9 @@ def _tokens(tokenizer: Any, text: str) -> list[int]:
     return list(tokenizer.encode(text, add_special_tokens=False))
 
 
-def _read(tokenizer: Any, prompts: Sequence[str], labels: Sequence[str]) -> tuple[list[list[int]], list[list[int]], list[Row]]:
+def _read(
+    tokenizer: Any, prompts: Sequence[str], labels: Sequence[str]
+) -> tuple[list[list[int]], list[list[int]], list[Row]]:
     """Token ids of prompts and labels, and the rows to run: a prompt and all but the last token of a label."""
     prompts, labels = several("prompts", prompts), several("labels", labels)
     tokens, heads = [_tokens(tokenizer, label) for label in labels], [_tokens(tokenizer, prompt) for prompt in prompts]

@@ -95,8 +95,8 @@ def _forward(model: nn.Module, weights: Mapping[str, Tensor], x: Tensor, what: s
         if "more than 1 value per channel" not in str(error):
             raise
         raise UserError(
-            f"The {what} set holds {len(x)} example, of which BatchNorm in train mode has no variance: give at least 2, "
-            "call model.eval(), or use GroupNorm."
+            f"The {what} set holds {len(x)} example, of which BatchNorm in train mode has no variance: give at least "
+            "2, call model.eval(), or use GroupNorm."
         ) from error
 
 
@@ -157,7 +157,9 @@ def maml_loss(
     for task in tasks:
         fast = maml_adapt(model, task.support_x, task.support_y, lr, steps, first_order=first_order)
         logits = _forward(model, fast, task.query_x, "query")
-        losses.append(F.cross_entropy(logits, class_numbers(task.query_y, len(logits), logits.shape[1], "query labels")))
+        losses.append(
+            F.cross_entropy(logits, class_numbers(task.query_y, len(logits), logits.shape[1], "query labels"))
+        )
     return torch.stack(losses).mean()
 
 

@@ -135,4 +135,6 @@ def _known(losses: Mapping[str, Tensor], tasks: Mapping[str, object]) -> None:
         if task not in tasks:
             raise UserError(f"Unknown task {task!r}: {nearest(task, tasks)}")
         if losses[task].numel() != 1:
-            raise UserError(f"The loss of task {task!r} has shape {tuple(losses[task].shape)}: pass its mean, a scalar.")
+            raise UserError(
+                f"The loss of task {task!r} has shape {tuple(losses[task].shape)}: pass its mean, a scalar."
+            )

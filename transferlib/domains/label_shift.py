@@ -3,7 +3,6 @@
 Aligning features cannot cure it: the means differ because the mixture does, and moving them mixes the classes.
 """
 
-import torch
 from torch import Tensor
 
 from transferlib.errors import UserError
