@@ -88,7 +88,8 @@ class GradNorm:
             raise UserError(f"GradNorm got alpha = {alpha}: use alpha ≥ 0; 0 makes all gradient norms equal.")
         self.alpha, self.first = alpha, dict[str, float]()
         self.weights = {
-            task: torch.ones((), dtype=torch.float32, requires_grad=True) for task in several("tasks", tasks)
+            task: torch.ones((), dtype=torch.float32, device="cpu", requires_grad=True)
+            for task in several("tasks", tasks)
         }
         self._optimiser = torch.optim.Adam(self.weights.values(), lr=lr)
 

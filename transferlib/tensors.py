@@ -23,7 +23,7 @@ def class_numbers(y: Tensor, n: int | None = None, classes: int | None = None, w
     >>> class_numbers(torch.tensor([True, False]))
     tensor([1, 0])
     """
-    y = torch.as_tensor(y)
+    y = y if isinstance(y, Tensor) else torch.as_tensor(y, device="cpu")
     if y.ndim != 1:
         fix = "squeeze(1)" if y.ndim == 2 and y.shape[1] == 1 else "argmax(1)"
         raise UserError(f"The {what} have shape {tuple(y.shape)}: one class number each (N,) is needed; try y.{fix}.")
@@ -53,6 +53,18 @@ def at_least_single(x: Tensor) -> Tensor:
     if not x.is_floating_point():
         raise UserError(f"The features are {x.dtype}: real numbers are needed; pass x.float().")
     return x.float() if x.dtype in HALF else x
+
+
+def trainable_in(parameters: Iterable[Tensor]) -> list[Tensor]:
+    """``parameters`` as a list, unless Adam would divide by the zero that its ε = 1e-8 is in float16.
+
+    >>> len(trainable_in([torch.ones(2), torch.ones(3, dtype=torch.bfloat16)]))
+    2
+    """
+    moving = list(parameters)
+    if any(p.dtype == torch.float16 for p in moving):
+        raise UserError("The weights are torch.float16, in which Adam divides by 0: train them in float32.")
+    return moving
 
 
 def several(what: str, items: Sequence[Item] | Iterable[Item]) -> list[Item]:

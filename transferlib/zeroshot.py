@@ -81,7 +81,7 @@ class NameMap:
         ``mean`` defaults to the mean of ``features``: it needs pictures, not labels.
         """
         centred = features - (features.mean(0) if mean is None else mean)
-        return F.normalize(centred, dim=-1) @ F.normalize(self.weights(names), dim=-1).T
+        return F.normalize(centred.to(self.matrix), dim=-1) @ F.normalize(self.weights(names), dim=-1).T
 
 
 def fit_name_map(

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from transferlib.errors import UserError
-from transferlib.tensors import at_least_single
+from transferlib.tensors import at_least_single, trainable_in
 
 
 def nt_xent(z1: Tensor, z2: Tensor, temperature: float = 0.5) -> Tensor:
@@ -106,7 +106,7 @@ def fit_simclr(
         The mean loss of each epoch.
 
     Raises:
-        UserError: fewer than two images, or a loss that is not finite.
+        UserError: fewer than two images, weights in float16, or a loss that is not finite.
 
     >>> from transferlib.backbones.images import image_backbone
     >>> net, x = image_backbone("small-cnn", pretrained=False, size=8), torch.zeros(4, 3, 8, 8, dtype=torch.uint8)
@@ -118,11 +118,12 @@ def fit_simclr(
     generator = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        head = nn.Sequential(nn.Linear(out_features, 128), nn.ReLU(), nn.Linear(128, 64))
+        inner, last = (nn.Linear(i, o, device="cpu", dtype=torch.float32) for i, o in ((out_features, 128), (128, 64)))
+        head = nn.Sequential(inner, nn.ReLU(), last)
     if (weight := next((p for p in backbone.parameters() if p.is_floating_point()), None)) is not None:
-        head.to(weight)  # its device and precision
+        head.to(device=weight.device, dtype=weight.dtype)
     modules = nn.ModuleList([backbone, head]).train()
-    optimiser = torch.optim.AdamW(modules.parameters(), lr=lr, weight_decay=1e-4)
+    optimiser = torch.optim.AdamW(trainable_in(modules.parameters()), lr=lr, weight_decay=1e-4)
     steps = max(1, len(x) // batch_size)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, epochs * steps)
     history = []

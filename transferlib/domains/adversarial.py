@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from transferlib.errors import UserError
-from transferlib.tensors import class_numbers
+from transferlib.tensors import class_numbers, trainable_in
 
 
 class _Reverse(torch.autograd.Function):
@@ -147,8 +147,8 @@ def fit_dann(
         and ``strength``.
 
     Raises:
-        UserError: a domain has no example, labels and inputs differ in number, labels that are no class numbers, or a
-            loss that stops being finite.
+        UserError: a domain has no example, labels and inputs differ in number, labels that are no class numbers,
+            weights in float16, or a loss that stops being finite.
 
     >>> x, body, head = torch.randn(20, 3), nn.Linear(3, 4), nn.Linear(4, 2)
     >>> history = fit_dann(body, head, domain_head(4), x, torch.arange(20) % 2, x + 1, steps=5)
@@ -159,7 +159,7 @@ def fit_dann(
         raise UserError(f"DANN needs both domains: got {len(source)} source, {len(y)} labels, {len(target)} target.")
     y = class_numbers(y, len(source))
     modules = nn.ModuleList([encoder, label_head, domain]).train()
-    optimiser = torch.optim.AdamW(modules.parameters(), lr=lr, weight_decay=1e-4)
+    optimiser = torch.optim.AdamW(trainable_in(modules.parameters()), lr=lr, weight_decay=1e-4)
     generator, history = torch.Generator().manual_seed(seed), []
     for step, (s, t) in enumerate(domain_batches((len(source), len(target)), batch_size, steps, generator)):
         strength = max_strength * dann_schedule(step / max(1, steps - 1))

@@ -30,6 +30,7 @@ def target_shares(probabilities: Tensor, source_shares: Tensor, steps: int = 100
     Paper: Saerens, Latinne & Decaestecker 2002, Adjusting the Outputs of a Classifier to New a Priori Probabilities,
     equation 2.4.
 
+    >>> import torch
     >>> sure = torch.tensor([[0.9, 0.1]] * 1 + [[0.1, 0.9]] * 3)  # trained on halves; three of four look like class 1
     >>> target_shares(sure, torch.tensor([0.5, 0.5]))
     tensor([0.1875, 0.8125])
@@ -48,6 +49,7 @@ def with_shares(probabilities: Tensor, source_shares: Tensor, shares: Tensor) ->
 
     Bayes' rule: p_nc · π_c / q_c, divided by its sum over c. Raises ``UserError`` as :func:`target_shares` does.
 
+    >>> import torch
     >>> with_shares(torch.tensor([[0.5, 0.5]]), torch.tensor([0.5, 0.5]), torch.tensor([0.2, 0.8]))
     tensor([[0.2000, 0.8000]])
     """

@@ -95,7 +95,7 @@ def ridge_path(x: Tensor, y: Tensor, lambdas: Sequence[float]) -> tuple[Tensor, 
     >>> [round(w, 2) for w in weight.flatten().tolist()], [round(b, 2) for b in bias.flatten().tolist()]
     ([2.0, 0.0], [1.0, 4.0])
     """
-    x, y = torch.as_tensor(x), torch.as_tensor(y)
+    x, y = (t if isinstance(t, Tensor) else torch.from_numpy(t) for t in (x, y))
     rows = _checked(_array(x))
     targets = y.detach().cpu().to(torch.float64).numpy().astype(rows.dtype)
     if targets.ndim != 2 or len(targets) != len(rows):
@@ -152,7 +152,7 @@ def fit_probe(
     >>> fit_probe(x, y).predict(torch.tensor([[0.5, 1.0], [4.5, 0.0]]))
     tensor([0, 1])
     """
-    x = torch.as_tensor(x)
+    x = x if isinstance(x, Tensor) else torch.from_numpy(x)
     xs = _checked(_array(x))
     y = class_numbers(y, len(xs))
     classes = int(y.max()) + 1 if n_classes is None else n_classes
@@ -232,7 +232,7 @@ def probe_answers(
 
 
 def _array(x: Tensor) -> Array:
-    return at_least_single(torch.as_tensor(x)).detach().cpu().numpy()
+    return at_least_single(x if isinstance(x, Tensor) else torch.from_numpy(x)).detach().cpu().numpy()
 
 
 def _checked(x: Array) -> Array:

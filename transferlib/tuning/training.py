@@ -12,7 +12,7 @@ from tqdm import tqdm
 from transferlib.backbones.features import features
 from transferlib.backbones.freezing import is_frozen
 from transferlib.errors import UserError, nearest
-from transferlib.tensors import class_numbers, several
+from transferlib.tensors import class_numbers, several, trainable_in
 from transferlib.tuning.distributed import joined, own_device, share
 
 Augment = Callable[[Tensor, torch.Generator], Tensor]
@@ -88,10 +88,7 @@ def fit(
     groups = groups or [{"name": "all", "params": [p for p in model.parameters() if p.requires_grad], "lr": lr}]
     if not any(group["params"] for group in groups):
         raise UserError("Every parameter of the model is frozen: there is nothing to train.")
-    if any(p.dtype == torch.float16 for group in groups for p in group["params"]):
-        raise UserError(
-            "The weights are torch.float16, in which Adam divides by 0: use float32, and amp=True for speed."
-        )
+    trainable_in(p for group in groups for p in group["params"])
     per_epoch = len(batches(len(y), batch_size, torch.Generator()))
     total = steps or epochs * per_epoch
     optimiser = torch.optim.AdamW(groups, weight_decay=weight_decay)
