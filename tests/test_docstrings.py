@@ -21,7 +21,7 @@ WAITING = (
     "transferlib.runs", "transferlib.widgets", "transferlib.backbones.cut", "transferlib.backbones.features",
     "transferlib.backbones.folding", "transferlib.backbones.freezing", "transferlib.backbones.images",
     "transferlib.backbones.layer_features", "transferlib.backbones.layers", "transferlib.backbones.modules",
-    "transferlib.backbones.texts", "transferlib.backbones.weights", "transferlib.errors",
+    "transferlib.backbones.texts", "transferlib.backbones.weights", "transferlib.errors", "transferlib.moved",
     "transferlib.tuning.distributed", "transferlib.tuning.learning_rates", "transferlib.tuning.strategies",
 )  # fmt: skip
 NEEDS_FILES = {"transferlib.own_data.saved"}

@@ -174,6 +174,13 @@ def probe_curve(
     """Test accuracy (seeds, budgets), 0..1, of :func:`fit_probe` on nested subsets of n labels per class.
 
     The mean over test examples of :func:`probe_answers`, whose arguments and errors it shares.
+
+    >>> g = torch.Generator().manual_seed(0)
+    >>> y = torch.arange(200) % 2
+    >>> x = torch.randn(200, 5, generator=g) + 2 * y[:, None]
+    >>> few, many = probe_curve(x[:100], y[:100], x[100:], y[100:], budgets=[1, 40], seeds=range(5)).mean(0)
+    >>> bool(few < many > 0.9)
+    True
     """
     return probe_answers(x_train, y_train, x_test, y_test, budgets, seeds, lambdas).mean(2)
 
@@ -192,12 +199,9 @@ def probe_answers(
     Seeds run on as many threads as torch is allowed; the numbers do not depend on it. Raises ``UserError``
     like :func:`fit_probe` and :func:`nested_subset`.
 
-    >>> g = torch.Generator().manual_seed(0)
-    >>> y = torch.arange(200) % 2
-    >>> x = torch.randn(200, 5, generator=g) + 2 * y[:, None]
-    >>> few, many = probe_curve(x[:100], y[:100], x[100:], y[100:], budgets=[1, 40], seeds=range(5)).mean(0)
-    >>> bool(few < many > 0.9)
-    True
+    >>> x, y = torch.tensor([[0.0], [1.0], [4.0], [5.0]]), torch.tensor([0, 0, 1, 1])
+    >>> probe_answers(x, y, torch.tensor([[0.5], [4.5]]), torch.tensor([0, 0]), budgets=[2], seeds=[0])
+    array([[[ True, False]]])
     """
     x, lams, test = _checked(_array(x_train)), _positive(lambdas), _array(x_test)
     y_train, y_test = class_numbers(y_train, len(x)), class_numbers(y_test, len(test), what="test labels")
