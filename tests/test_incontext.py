@@ -105,5 +105,37 @@ def test_demonstrations_read_once_give_the_scores_of_whole_prompts():
     assert torch.equal(
         score_after(model, Letters(), "", queries, labels), score_labels(model, Letters(), queries, labels)
     )
-    with pytest.raises(UserError, match="no empty query"):
+    with pytest.raises(UserError, match="Prompt 0 is empty"):
         score_after(model, Letters(), prefix, ["_"], labels)
+
+
+def test_a_single_string_is_not_read_letter_by_letter():
+    with pytest.raises(UserError, match="prompts are the single string 'good film'"):
+        score_labels(Causal(), Letters(), "good film", ["yes", "no"])
+    with pytest.raises(UserError, match="labels are the single string 'yes'"):
+        score_labels(Causal(), Letters(), ["good film"], "yes")
+    with pytest.raises(UserError, match="prompts are the single string"):
+        score_after(Causal(), Letters(), "a b", "good", ["yes", "no"])
+
+
+def test_the_model_is_scored_without_dropout_and_keeps_its_mode():
+    model = Causal()
+    model.gru.register_module("drop", nn.Dropout(0.9))
+    model.embed = nn.Sequential(model.embed, model.gru.drop)
+    wanted = score_labels(model.eval(), Letters(), ["ab"], ["x", "y"])
+    model.train()
+    assert torch.equal(score_labels(model, Letters(), ["ab"], ["x", "y"]), wanted)
+    assert model.training and model.embed[1].training
+
+
+def test_labels_alike_are_refused_behind_a_prefix_too():
+    with pytest.raises(UserError, match="two different label words"):
+        score_after(Causal(), Letters(), "a b", ["c"], ["yes", "yes"])
+
+
+def test_a_label_that_the_model_bans_is_infinitely_unlikely():
+    model = Causal()
+    with torch.no_grad():
+        model.out.bias[ord("n") % 50] = -torch.inf
+    found = score_labels(model, Letters(), ["ab"], ["y", "n"])
+    assert found[0, 1] == -torch.inf and torch.isfinite(found[0, 0])

@@ -174,3 +174,75 @@ def test_adapted_weights_run_the_model():
     fast = maml_adapt(model, task.support_x, task.support_y, 0.4, 20, first_order=True)
     after = F.cross_entropy(functional_call(model, fast, (task.support_x,)), task.support_y)
     assert after < 0.5 * F.cross_entropy(model(task.support_x), task.support_y)
+
+
+def test_a_frozen_model_has_no_inner_loop():
+    model, (task,) = net().requires_grad_(False), tasks(1)
+    with pytest.raises(UserError, match="Every parameter of the model is frozen"):
+        maml_adapt(model, task.support_x, task.support_y, 0.1, 1)
+    assert maml_adapt(model, task.support_x, task.support_y, 0.1, 0)["0.weight"] is model[0].weight
+
+
+def test_a_spare_parameter_stays_as_it_is_and_the_others_adapt_as_without_it():
+    class Spare(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net, self.unused = net(), nn.Linear(2, 2)
+
+        def forward(self, x):
+            return self.net(x)
+
+    model, (task,) = Spare(), tasks(1)
+    fast = maml_adapt(model, task.support_x, task.support_y, 0.3, 2)
+    plain = maml_adapt(net(), task.support_x, task.support_y, 0.3, 2)
+    assert fast["unused.weight"] is model.unused.weight
+    assert all(torch.equal(fast[f"net.{n}"], t) for n, t in plain.items())
+    maml_loss(model, [task], 0.3, 2).backward()
+    assert model.unused.weight.grad is None and model.net[0].weight.grad.any()
+    reptile_step(model, [fast], 0.5)
+
+
+def test_one_example_under_batchnorm_is_one_sentence_and_runs_in_eval_mode():
+    model, (task,) = net("batch"), tasks(1)
+    one = Episode(task.support_x[:1], task.support_y[:1], task.query_x, task.query_y)
+    with pytest.raises(UserError, match=r"support set holds 1 example.*model\.eval\(\)"):
+        maml_loss(model.train(), [one], 0.1, 1)
+    with pytest.raises(UserError, match="query set holds 1 example"):
+        maml_loss(model, [Episode(task.support_x, task.support_y, task.query_x[:1], task.query_y[:1])], 0.1, 1)
+    assert torch.isfinite(maml_loss(model.eval(), [one], 0.1, 1))
+
+
+def test_an_error_of_the_model_s_own_is_not_renamed():
+    class Broken(nn.Linear):
+        def forward(self, x):
+            raise ValueError("mine")
+
+    with pytest.raises(ValueError, match="mine"):
+        maml_adapt(Broken(2, 2), torch.zeros(2, 2), torch.tensor([0, 1]), 0.1, 1)
+
+
+@pytest.mark.parametrize("kind", [torch.int32, torch.uint8, torch.int16])
+def test_labels_of_another_whole_type_are_taken(kind):
+    (task,) = tasks(1)
+    other = Episode(task.support_x, task.support_y.to(kind), task.query_x, task.query_y.to(kind))
+    assert torch.equal(maml_loss(net(), [task], 0.1, 1), maml_loss(net(), [other], 0.1, 1))
+    found = [prototypical_loss(t.support_x, t.support_y, t.query_x, t.query_y, 3) for t in (task, other)]
+    assert torch.equal(*found)
+
+
+def test_more_bad_input_is_said_in_one_sentence():
+    (task,) = tasks(1)
+    with pytest.raises(UserError, match="query labels run from 1 to 3, but classes count from 0 to 2"):
+        maml_loss(net(), [task._replace(query_y=task.query_y + 1)], 0.1, 1)
+    with pytest.raises(UserError, match="query labels run from 1 to 3"):
+        prototypical_loss(task.support_x, task.support_y, task.query_x, task.query_y + 1, 3)
+    with pytest.raises(UserError, match="support labels are torch"):
+        maml_adapt(net(), task.support_x, task.support_y.double(), 0.1, 1)
+    with pytest.raises(UserError, match="support labels run from -1"):
+        prototypes(task.support_x, task.support_y - 1, 3)
+    with pytest.raises(UserError, match="no task"):
+        maml_loss(net(), [], 0.1, 1)
+    with pytest.raises(UserError, match=r"x \(60, 4\) and y \(59,\)"):
+        next(episodes(torch.zeros(60, 4), torch.arange(59) % 3, ways=2, shots=1, queries=1, seed=0, count=1))
+    with pytest.raises(UserError, match="The adapted weights have no"):
+        reptile_step(net(), [{}], 0.1)

@@ -112,3 +112,41 @@ def test_bad_input_is_said_in_one_sentence():
         GradNorm(["a"]).update({"a": 0 * w.sum()}, w)
     with pytest.raises(UserError, match="second loss has no gradient"):
         gradient_cosine(w.sum(), torch.ones(1, requires_grad=True).sum(), [w])
+
+
+def test_a_loss_that_does_not_reach_the_shared_weight_is_named_and_leaves_no_trace():
+    trunk, elsewhere = nn.Linear(3, 2).weight, torch.ones(1, requires_grad=True)
+    for unreached in (elsewhere.sum(), torch.tensor(1.0)):  # another part of the graph, and no graph at all
+        norm = GradNorm(["a", "b"])
+        with pytest.raises(UserError, match="loss of task 'b' does not reach the shared weight"):
+            norm.update({"b": unreached, "a": linear_losses(trunk, 1.0)["a"]}, trunk)
+        assert norm.first == {} and all(w.item() == 1 for w in norm.weights.values())
+        with pytest.raises(UserError, match="second loss has no gradient"):
+            gradient_cosine(trunk.sum(), unreached, [trunk])
+
+
+def test_a_first_loss_that_was_refused_is_not_remembered():
+    trunk, norm = nn.Linear(3, 2).weight, GradNorm(["a"])
+    good = linear_losses(trunk, 1.0)["a"]
+    with pytest.raises(UserError, match="needs a positive one"):
+        norm.update({"a": 0 * good}, trunk)
+    norm.update({"a": good}, trunk)
+    assert norm.first == {"a": 1.0}
+
+
+def test_losses_that_ruin_the_weights_are_refused_and_zeros_are_not():
+    trunk = nn.Linear(3, 2).weight
+    losses = linear_losses(trunk, 1.0, 2.0)
+    for bad in (math.nan, math.inf, -2.0):
+        norm = GradNorm(["a", "b"])
+        norm.update(losses, trunk)
+        before = {t: w.item() for t, w in norm.weights.items()}
+        with pytest.raises(UserError, match=r"task 'b' is .* finite losses ≥ 0"):
+            norm.update({"a": losses["a"], "b": losses["b"] - 1 + bad}, trunk)
+        assert before == {t: w.item() for t, w in norm.weights.items()}
+    norm.update({t: 0 * loss for t, loss in losses.items()}, trunk)
+    assert all(math.isfinite(w.item()) for w in norm.weights.values())
+    with pytest.raises(UserError, match=r"task 'a' has shape \(3,\)"):
+        UncertaintyWeights({"a": "regression"})({"a": torch.ones(3)})
+    with pytest.raises(UserError, match="tasks are the single string 'ab'"):
+        GradNorm("ab")

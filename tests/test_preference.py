@@ -209,3 +209,79 @@ def test_log_probs_agree_with_cross_entropy():
     logits, ids = text()
     wanted = -F.cross_entropy(logits[:, :-1].flatten(0, 1), ids[:, 1:].flatten(), reduction="none").view(2, 4)
     assert torch.allclose(token_log_probs(logits, ids)[:, 1:], wanted)
+
+
+def test_shapes_that_would_broadcast_get_one_sentence():
+    four, table = torch.zeros(4), torch.zeros(4, 1)
+    logits, ids = text()
+    mask = torch.tensor([[0, 0, 1, 1, 0], [0, 1, 1, 1, 1]])
+    with pytest.raises(UserError, match=r"reference of the chosen has shape \(4, 1\), but \(4,\).*squeeze\(1\)"):
+        dpo_loss(four, four, table, table, 0.1)  # the losses would be (4, 4)
+    with pytest.raises(UserError, match="reference of the rejected"):
+        dpo_loss(four, four, four, four[:1], 0.1)
+    for chosen, rejected in ((table, table), (four, table), (table, four)):
+        with pytest.raises(UserError, match=r"shape \(4, 1\)"):
+            reward_loss(chosen, rejected)
+    with pytest.raises(UserError, match=r"reference has shape \(4, 1\)"):
+        leashed_reward(four, four, table, 0.1)
+    with pytest.raises(UserError, match=r"rewards has shape \(4, 1\)"):
+        advantages(table)
+    with pytest.raises(UserError, match=r"value has shape \(4, 1\)"):
+        best_of_n(four, table, 2)
+    with pytest.raises(UserError, match=r"mask has shape \(5,\)"):
+        sequence_log_probs(logits, ids, mask[0])
+    with pytest.raises(UserError, match=r"logits has shape \(2, 5, 7\)"):
+        token_log_probs(logits, ids[:, :4])
+    with pytest.raises(UserError, match=r"reference has shape \(2, 5, 6\)"):
+        kl(logits, logits[..., :6], mask)
+    with pytest.raises(UserError, match=r"advantage has shape \(5,\)"):
+        ppo_loss(logits[..., 0], logits[..., 0], torch.zeros(5), mask)
+    with pytest.raises(UserError, match=r"old has shape \(1, 5\)"):
+        ppo_loss(logits[..., 0], logits[:1, :, 0], torch.zeros(2), mask)
+
+
+def test_one_mask_for_all_texts_is_that_mask_repeated():
+    (logits, ids), (other, _) = text(), text(seed=3)
+    one = torch.tensor([[0, 0, 1, 1, 1]])
+    both, new, old = one.repeat(2, 1), logits[..., 0], other[..., 0]
+    assert torch.equal(sequence_log_probs(logits, ids, one), sequence_log_probs(logits, ids, both))
+    assert torch.equal(kl(logits, other, one), kl(logits, other, both))
+    assert torch.equal(ppo_loss(new, old, new[:, 0], one), ppo_loss(new, old, new[:, 0], both))
+
+
+def banned(logits, token):
+    out = logits.clone()
+    out[..., token] = -math.inf
+    return out
+
+
+def test_kl_where_both_models_ban_a_token_is_that_of_the_tokens_left():
+    (logits, _), (other, _) = text(), text(seed=3)
+    mask = torch.tensor([[0, 0, 1, 1, 0], [0, 1, 1, 1, 1]])
+    policy = banned(logits, 6).requires_grad_()
+    found = kl(policy, banned(other, 6), mask)
+    assert torch.allclose(found, kl(logits[..., :6], other[..., :6], mask))
+    found.sum().backward()
+    assert torch.isfinite(policy.grad).all() and policy.grad.abs().sum() > 0
+    assert torch.equal(kl(logits, banned(other, 6), mask), torch.full((2,), math.inf, dtype=torch.double))
+    assert torch.isfinite(kl(banned(logits, 6), other, mask)).all()
+    only_masked = other.clone()
+    only_masked[:, 4] = -math.inf  # the last logits predict nothing
+    only_masked[0, 0] = banned(only_masked[0, 0], 6)  # and these stand before the first answer
+    assert torch.isfinite(kl(logits, only_masked, mask)).all()
+
+
+def test_a_banned_token_matters_only_inside_the_answer():
+    logits, ids = text()
+    mask = torch.tensor([[0, 0, 1, 1, 0], [0, 0, 1, 1, 0]])
+    ids[:, 1:4], ids[:, 4] = torch.tensor([0, 1, 2]), 6  # the padding is banned
+    assert torch.allclose(sequence_log_probs(banned(logits, 6), ids, mask),
+                          sequence_log_probs(logits[..., :6], ids.clamp(max=5), mask))  # fmt: skip
+    with pytest.raises(UserError, match="Text 0 of the batch holds an answer token that the model bans"):
+        sequence_log_probs(banned(logits, 1), ids, mask)
+    log = token_log_probs(banned(logits, 6), ids).requires_grad_()
+    loss = ppo_loss(log, log.detach(), torch.ones(2), mask)
+    loss.backward()
+    assert loss.item() == pytest.approx(-1) and torch.isfinite(log.grad).all()
+    with pytest.raises(UserError, match="NaN or infinity"):
+        token_log_probs(logits + math.inf, ids)

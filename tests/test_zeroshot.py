@@ -98,3 +98,21 @@ def test_bad_input_is_one_sentence() -> None:
         name_vectors(Letters(), ["cat"], ["a photo"])
     with pytest.raises(UserError, match="0 names and 1 templates"):
         name_vectors(Letters(), [])
+
+
+def test_names_keep_the_encoder_s_mode_and_a_single_name_is_a_sentence() -> None:
+    text = Letters().train()
+    name_vectors(text, ["cat"])
+    assert text.training
+    with pytest.raises(UserError, match="names are the single string 'cat'"):
+        name_vectors(Letters(), "cat")
+    with pytest.raises(UserError, match="templates are the single string"):
+        name_vectors(Letters(), ["cat"], "a photo of a {}")
+
+
+def test_names_and_weights_of_unlike_precision_meet_and_nan_is_named() -> None:
+    names, weights = world()
+    plain, mixed = fit_name_map(names, weights), fit_name_map(names, weights.double())
+    torch.testing.assert_close(mixed.weights(names), plain.weights(names).double(), atol=1e-4, rtol=1e-4)
+    with pytest.raises(UserError, match=r"weight vectors \(120, 20\) must be a matrix without NaN"):
+        fit_name_map(names, weights * float("nan"))

@@ -6,21 +6,32 @@ import torch
 from torch import Tensor, nn
 
 from transferlib.errors import UserError, nearest
+from transferlib.tensors import several
 
 
 def gradient_cosine(loss_a: Tensor, loss_b: Tensor, shared: Sequence[Tensor]) -> Tensor:
     """cos(∇L_a, ∇L_b) over the ``shared`` parameters, a scalar in −1..1; below 0 the tasks pull apart.
 
     Keeps the graph, so that the losses can still be minimised. Raises ``UserError`` when a loss does not reach them.
+
+    >>> w = torch.tensor([1.0, 2.0], requires_grad=True)
+    >>> gradient_cosine((w * torch.tensor([1.0, 0.0])).sum(), (w * torch.tensor([-3.0, 4.0])).sum(), [w])
+    tensor(-0.6000)
     """
     flat = []
     for name, loss in (("first", loss_a), ("second", loss_b)):
-        grads = torch.autograd.grad(loss, list(shared), retain_graph=True, allow_unused=True)
-        filled = [torch.zeros_like(p) if g is None else g for g, p in zip(grads, shared, strict=True)]
+        filled = [torch.zeros_like(p) if g is None else g for g, p in zip(_grads(loss, shared), shared, strict=True)]
         flat.append(torch.cat([g.flatten() for g in filled]))
         if not flat[-1].any():
             raise UserError(f"The {name} loss has no gradient at the shared parameters: pass the trunk both tasks use.")
     return torch.dot(flat[0], flat[1]) / (flat[0].norm() * flat[1].norm())
+
+
+def _grads(loss: Tensor, shared: Sequence[Tensor]) -> Sequence[Tensor | None]:
+    """∇L of each shared parameter; None where the loss does not reach it, or has no graph at all."""
+    if not loss.requires_grad:
+        return [None for _ in shared]
+    return torch.autograd.grad(loss, list(shared), retain_graph=True, allow_unused=True)
 
 
 class UncertaintyWeights(nn.Module):
@@ -31,6 +42,10 @@ class UncertaintyWeights(nn.Module):
 
     Arguments: ``kinds`` {task: "classification" | "regression"}; a regression's loss is the squared error.
     Raises ``UserError`` for an unknown kind or task. Kendall et al. 2018, arXiv:1705.07115, equations 7 and 10.
+
+    >>> weights = UncertaintyWeights({"group": "classification", "size": "regression"})
+    >>> weights({"group": torch.tensor(2.0), "size": torch.tensor(4.0)}).item()  # σ = 1 at the start: 2 + 4 / 2
+    4.0
     """
 
     def __init__(self, kinds: Mapping[str, str]) -> None:
@@ -39,7 +54,7 @@ class UncertaintyWeights(nn.Module):
             if kind not in ("classification", "regression"):
                 raise UserError(f"Unknown kind {kind!r}: {nearest(kind, ['classification', 'regression'])}")
         self.kinds = dict(kinds)
-        self.log_var = nn.ParameterDict({task: nn.Parameter(torch.zeros(())) for task in kinds})
+        self.log_var = nn.ParameterDict({task: nn.Parameter(torch.zeros((), dtype=torch.float32)) for task in kinds})
 
     def forward(self, losses: Mapping[str, Tensor]) -> Tensor:
         """{task: scalar loss} → the weighted sum, a scalar. Tasks may be missing from a batch."""
@@ -58,15 +73,24 @@ class GradNorm:
         total = norm.update(losses, trunk[-1].weight); total.backward(); optimiser.step()
 
     Arguments: ``tasks`` names; ``alpha`` ≥ 0 (0 equalises the norms); ``lr`` of the weights' own Adam.
-    Raises ``UserError`` for α < 0, an unknown task, a first loss that is not positive.
-    Chen et al. 2018, arXiv:1711.02257, algorithm 1.
+    Raises ``UserError`` for α < 0, an unknown task, a first loss that is not positive, a loss that is negative, not
+    finite or does not reach W. Chen et al. 2018, arXiv:1711.02257, algorithm 1.
+
+    >>> norm, w = GradNorm(["a", "b"], alpha=0.0, lr=0.1), torch.ones(2, requires_grad=True)
+    >>> norm.update({"a": w.sum(), "b": 9 * w.sum()}, w).item()  # both weights are 1 in the first step
+    20.0
+    >>> bool(norm.weights["a"] > 1 > norm.weights["b"])  # the task with the small gradient gets more
+    True
     """
 
     def __init__(self, tasks: Sequence[str], alpha: float = 1.5, lr: float = 0.025) -> None:
         if not alpha >= 0:
             raise UserError(f"GradNorm got alpha = {alpha}: use alpha ≥ 0; 0 makes all gradient norms equal.")
         self.alpha, self.first = alpha, dict[str, float]()
-        self.weights = {task: torch.ones((), requires_grad=True) for task in tasks}
+        self.weights = {
+            task: torch.ones((), dtype=torch.float32, device="cpu", requires_grad=True)
+            for task in several("tasks", tasks)
+        }
         self._optimiser = torch.optim.Adam(self.weights.values(), lr=lr)
 
     def update(self, losses: Mapping[str, Tensor], shared: Tensor) -> Tensor:
@@ -76,16 +100,22 @@ class GradNorm:
         ``shared`` the weight of the last layer all tasks use.
         """
         _known(losses, self.weights)
+        for task, loss in losses.items():
+            if not 0 <= loss.item() < float("inf"):
+                raise UserError(f"The loss of task {task!r} is {loss.item()}: GradNorm needs finite losses ≥ 0.")
         total = torch.stack([self.weights[task].item() * loss for task, loss in losses.items()]).sum()
         norms, left = {}, {}
         for task, loss in losses.items():
-            if not float(self.first.setdefault(task, loss.item())) > 0:
+            if not self.first.get(task, loss.item()) > 0:
                 raise UserError(f"The first loss of task {task!r} is {loss.item()}: GradNorm needs a positive one.")
             # ‖∇ w L‖ = w ‖∇ L‖ for w > 0, so the weight's gradient needs no second derivative of the network.
-            (g,) = torch.autograd.grad(loss, shared, retain_graph=True)
-            norms[task], left[task] = self.weights[task] * g.norm(), loss.item() / self.first[task]
+            (g,) = _grads(loss, [shared])
+            if g is None:
+                raise UserError(f"The loss of task {task!r} does not reach the shared weight: pass one that it uses.")
+            first = self.first.setdefault(task, loss.item())
+            norms[task], left[task] = self.weights[task] * g.norm(), loss.item() / first
         average = torch.stack(list(norms.values())).mean().detach()
-        pace = sum(left.values()) / len(left)
+        pace = sum(left.values()) / len(left) or 1.0  # every loss may be 0
         gaps = [(norm - average * (left[task] / pace) ** self.alpha).abs() for task, norm in norms.items()]
         self._optimiser.zero_grad()
         torch.stack(gaps).sum().backward()
@@ -105,3 +135,7 @@ def _known(losses: Mapping[str, Tensor], tasks: Mapping[str, object]) -> None:
     for task in losses:
         if task not in tasks:
             raise UserError(f"Unknown task {task!r}: {nearest(task, tasks)}")
+        if losses[task].numel() != 1:
+            raise UserError(
+                f"The loss of task {task!r} has shape {tuple(losses[task].shape)}: pass its mean, a scalar."
+            )

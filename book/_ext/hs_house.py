@@ -10,6 +10,7 @@ PACKAGE = Path(transferlib.__file__).resolve().parent
 # From the ground up: a room imports itself and what stands in a lower line. The reference has the same order.
 FLOORS = (
     ("errors", "moved"),
+    ("tensors",),
     ("runs", "datasets"),
     ("backbones", "course"),
     ("tuning", "peft", "continual", "widgets", "zeroshot", "incontext", "multitask", "meta", "preference"),

@@ -66,3 +66,34 @@ def test_bad_input_gets_one_sentence():
         grey_kernels(torch.full((2, 3, 3, 3), float("nan")))
     with pytest.raises(UserError, match="level = 1"):
         count_edge_detectors(torch.randn(2, 3, 3, 3), level=1)
+
+
+def test_a_pair_whose_sine_vanishes_on_the_grid_has_one_direction_and_no_noise():
+    # k = 3, wavelength 2, along an axis: sin(π x) is 0 at −1, 0 and 1. Two axes, two widths.
+    bank = gabor_bank(3)
+    lengths = bank.norm(dim=2)
+    assert (lengths < 0.5).sum() == 4
+    assert torch.allclose(lengths[lengths >= 0.5], torch.ones(188).double())
+    assert (lengths[lengths < 0.5] == 0).all()
+    assert torch.allclose(bank[:, 0].mul(bank[:, 1]).sum(1), torch.zeros(96).double(), atol=1e-12)
+    assert all((gabor_bank(k).norm(dim=2) > 0.99).all() for k in (4, 5, 7))
+
+
+def test_the_fit_is_least_squares_on_every_pair():
+    kernels = torch.randn(6, 3, 3, generator=torch.Generator().manual_seed(4)).double()
+    at = torch.arange(3).double() - 1
+    y, x = torch.meshgrid(at, at, indexing="ij")
+    best = torch.zeros(6).double()
+    for angle in torch.arange(12).double() * math.pi / 12:
+        for wavelength in (4.5, 4.5 / 2.25 ** (1 / 3), 4.5 / 2.25 ** (2 / 3), 2.0):
+            for width in (0.9, 1.8):
+                phase = 2 * math.pi * (x * torch.cos(angle) + y * torch.sin(angle)) / wavelength
+                window = torch.exp(-(x**2 + y**2) / (2 * width**2))
+                design = (
+                    torch.stack([window * phase.cos(), window * phase.sin(), torch.ones(3, 3)]).double().flatten(1).T
+                )
+                z = kernels.flatten(1).T  # (9, 6)
+                left = z - design @ torch.linalg.pinv(design, rtol=1e-9) @ z
+                # Without the mean on both sides: a constant stands in the design, as in any regression.
+                best = torch.maximum(best, 1 - left.square().sum(0) / (z - z.mean(0)).square().sum(0))
+    assert torch.allclose(gabor_fit(kernels), best, atol=1e-9)

@@ -87,3 +87,11 @@ def test_bad_input_gets_one_sentence():
         nt_xent(torch.zeros(3, 2), torch.zeros(3, 2), temperature=0)
     with pytest.raises(UserError, match="got 1"):
         fit_simclr(torch.nn.Identity(), torch.zeros(1, 1, 8, 8, dtype=torch.uint8), 4)
+
+
+def test_images_of_another_shape_and_weights_in_float16_get_one_sentence():
+    with pytest.raises(UserError, match=r"got shape \(3, 8, 8\)"):
+        two_views(torch.zeros(3, 8, 8, dtype=torch.uint8), torch.Generator())
+    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 4)).half()
+    with pytest.raises(UserError, match="float16"):
+        fit_simclr(net, torch.zeros(4, 1, 8, 8, dtype=torch.uint8), 4)

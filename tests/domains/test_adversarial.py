@@ -1,4 +1,5 @@
 import copy
+import math
 
 import pytest
 import torch
@@ -52,8 +53,8 @@ def test_encoder_climbs_and_domain_head_descends_the_domain_loss():
 
     features = encoder(torch.cat([xs, xt]))
     label = nn.functional.cross_entropy(head(features[:6]), ys)
-    is_target = torch.tensor([0.0] * 6 + [1.0] * 8).double()
-    wrong = nn.functional.binary_cross_entropy_with_logits(domain(features)[:, 0], is_target)
+    guess, bce = domain(features)[:, 0], nn.functional.binary_cross_entropy_with_logits
+    wrong = bce(guess[:6], torch.zeros(6).double()) + bce(guess[6:], torch.ones(8).double())  # a mean each
     expected = torch.autograd.grad(label - strength * wrong, encoder.weight, retain_graph=True)[0]
     assert torch.allclose(encoder.weight.grad, expected)
     assert torch.allclose(domain[0].weight.grad, torch.autograd.grad(wrong, domain[0].weight)[0])
@@ -90,7 +91,7 @@ def test_dann_confuses_the_domain_head_and_strength_zero_is_source_only():
     dann, history = run(1.0)
     late = sum(h["domain_loss"] for h in history[-50:]) / 50
     plain_late = sum(h["domain_loss"] for h in plain_history[-50:]) / 50
-    assert plain_late < 0.5 < late
+    assert plain_late < 1.0 < late < 2 * math.log(2) + 0.1
     assert dann > plain + 0.05
     assert history[0]["strength"] == 0
     assert history[-1]["strength"] > 0.999
@@ -111,3 +112,43 @@ def test_bad_input_gets_one_sentence():
     with pytest.raises(UserError, match="not finite at step 0"):
         fit_dann(encoder, head, domain, x * float("nan"), y, x, steps=1)
     assert torch.equal(before["weight"], encoder.weight)
+
+
+def test_each_domain_counts_alike_however_many_examples_it_brings():
+    torch.manual_seed(0)
+    head, domain, x = nn.Linear(2, 2), domain_head(2), torch.randn(3, 2)
+    y, few = torch.tensor([0, 1, 0]), torch.randn(2, 2)
+
+    def loss(target):
+        return dann_losses(nn.Identity(), head, domain, x, y, target, 1.0)[1].item()
+
+    assert loss(few.repeat(50, 1)) == pytest.approx(loss(few), rel=1e-5)
+    for p in domain.parameters():
+        nn.init.zeros_(p)
+    assert loss(few) == pytest.approx(2 * math.log(2))  # the docstring's number for domains that look alike
+
+
+@pytest.mark.parametrize(
+    ("y", "words"),
+    [
+        (torch.tensor([[0], [1], [0], [1]]), r"shape \(4, 1\).*squeeze\(1\)"),
+        (torch.tensor([0.0, 1.0, 0.0, 1.0]), "torch.float32"),
+        (torch.tensor([1, 2, 1, 2]), "from 1 to 2, but classes count from 0 to 1.*subtract 1"),
+        (torch.tensor([0, -100, 0, 1]), "from -100 to 1"),
+    ],
+)
+def test_labels_that_are_no_class_numbers_get_one_sentence(y, words):
+    x = torch.randn(4, 2)
+    with pytest.raises(UserError, match=words):
+        fit_dann(nn.Linear(2, 2), nn.Linear(2, 2), domain_head(2), x, y, x, steps=1)
+
+
+@pytest.mark.parametrize("kind", [torch.int32, torch.bool, torch.uint8])
+def test_labels_of_another_whole_type_train_like_int64(kind):
+    def history(y):
+        torch.manual_seed(0)
+        x, parts = torch.randn(8, 2), (nn.Linear(2, 2), nn.Linear(2, 2), domain_head(2))
+        return fit_dann(*parts, x, y, x + 1, steps=3)
+
+    y = torch.arange(8) % 2
+    assert history(y.to(kind)) == history(y)

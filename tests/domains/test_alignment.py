@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from transferlib.domains.alignment import coral, coral_recolour, covariance, median_bandwidth, mmd
+from transferlib.domains.alignment import coral, coral_recolour, covariance, median_bandwidth, mmd, starting_scale
 from transferlib.errors import UserError
 
 
@@ -147,3 +147,51 @@ def test_features_of_a_small_scale_are_no_duplicates(pair):
     source, target = (0.01 * x for x in pair)
     assert 0 < median_bandwidth(source, target) < 0.01
     assert float(mmd(source, target)) == pytest.approx(float(mmd(*pair)), rel=1e-3)
+
+
+def test_biased_mmd_is_the_double_sum_with_its_diagonal(pair):
+    source, target = pair[0][:7].double(), pair[1][:5].double()
+
+    def k(a, b):
+        return torch.exp(-torch.cdist(a, b).square() / (2 * 0.8))
+
+    wanted = k(source, source).mean() + k(target, target).mean() - 2 * k(source, target).mean()
+    assert float(mmd(source, target, 0.8, (1.0,), biased=True)) == pytest.approx(float(wanted), rel=1e-9)
+    assert torch.autograd.gradcheck(
+        lambda s: mmd(s, target, 0.8, (1.0,), biased=True), (source.clone().requires_grad_(),)
+    )
+
+
+def test_biased_mmd_is_never_below_zero_where_the_unbiased_one_is_so_in_half_of_the_draws():
+    g = torch.Generator().manual_seed(1)
+    pairs = [(torch.randn(64, 8, generator=g), torch.randn(64, 8, generator=g)) for _ in range(60)]
+    unbiased = torch.stack([mmd(*p) for p in pairs])
+    biased = torch.stack([mmd(*p, biased=True) for p in pairs])
+    assert (unbiased < 0).float().mean() > 0.3  # a scale of loss / distance would change its sign here
+    assert (biased > 0).all()
+    assert float(mmd(pairs[0][0], pairs[0][0], biased=True)) == pytest.approx(0, abs=1e-6)
+
+
+def test_the_starting_scale_makes_both_terms_equally_large_and_refuses_to_push_apart():
+    loss = torch.tensor(2.3, requires_grad=True)
+    scale = starting_scale(loss, torch.tensor(0.05, requires_grad=True))
+    assert scale * 0.05 == pytest.approx(2.3)
+    assert starting_scale(torch.tensor(0.0), torch.tensor(0.1)) == 0
+    for top, bottom in ((1.0, -0.01), (1.0, 0.0), (1.0, math.nan), (math.nan, 1.0), (-1.0, 1.0), (math.inf, 1.0)):
+        with pytest.raises(UserError, match="biased=True"):
+            starting_scale(torch.tensor(top), torch.tensor(bottom))
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
+def test_half_precision_is_computed_in_float32(kind, pair):
+    source, target = (x.to(kind) for x in pair)
+    for measure in (coral, mmd, coral_recolour):
+        value = measure(source, target)
+        assert value.dtype == torch.float32 and torch.equal(value, measure(source.float(), target.float()))
+    far = (source.float() * 300 + 1000).to(kind)  # squares leave the range of float16
+    assert torch.isfinite(coral(far, target.float() * 300)) and torch.isfinite(mmd(far, far.flip(1)))
+
+
+def test_whole_numbers_are_no_features(pair):
+    with pytest.raises(UserError, match=r"source features are torch\.int64.*x\.float"):
+        coral((pair[0] * 10).long(), pair[1])

@@ -112,3 +112,55 @@ def test_other_bad_input_gets_one_sentence(gaussians):
         density_ratio(source * float("nan"), target)
     with pytest.raises(UserError, match="target features are constant"):
         density_ratio(source, torch.zeros(9, 2))
+    with pytest.raises(UserError, match="folds = -2"):
+        density_ratio(source, target, folds=-2)
+
+
+PROBES = [weighted_ridge, weighted_logistic]
+
+
+@pytest.mark.parametrize("probe", PROBES)
+@pytest.mark.parametrize(
+    ("y", "words"),
+    [
+        (torch.zeros(6, dtype=torch.long), "All 6 labels are class 0"),
+        (torch.tensor([0, 1, 0, 1, 0]), "6 examples and 5 labels"),
+        (torch.tensor([0, -1, 0, 1, 0, 1]), "from -1 to 1"),
+        (torch.tensor([0.0, 1, 0, 1, 0, 1]), "torch.float32"),
+        (torch.tensor([[0], [1], [0], [1], [0], [1]]), r"shape \(6, 1\)"),
+    ],
+)
+def test_labels_that_make_no_classifier_get_one_sentence(probe, y, words):
+    with pytest.raises(UserError, match=words):
+        probe(torch.randn(6, 2), y, torch.ones(6))
+
+
+@pytest.mark.parametrize("probe", PROBES)
+def test_other_whole_types_of_labels_and_weights_are_taken(probe):
+    x, y, w = torch.randn(30, 2), torch.arange(30) % 2, torch.arange(30) % 3 + 1
+    wanted = probe(x, y, w.float())
+    for labels in (y.int(), y.bool(), y.to(torch.uint8)):
+        assert all(torch.equal(a, b) for a, b in zip(probe(x, labels, w), wanted, strict=True))
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
+def test_half_precision_is_computed_in_float32(kind, gaussians):
+    x, y, w = torch.randn(30, 2).to(kind), torch.arange(30) % 2, torch.rand(30).to(kind)
+    for probe in PROBES:
+        wanted = probe(x.float(), y, w.float())
+        assert all(torch.equal(a, b) for a, b in zip(probe(x, y, w), wanted, strict=True))
+    ratio = density_ratio(gaussians[0].to(kind), gaussians[1].to(kind))
+    assert ratio.dtype == torch.float32 and torch.isfinite(ratio).all()
+
+
+def test_whole_numbers_and_penalties_without_a_solution_get_one_sentence():
+    x, y, w = torch.randn(6, 2), torch.arange(6) % 2, torch.ones(6)
+    for probe in PROBES:
+        with pytest.raises(UserError, match=r"source features are torch\.int32"):
+            probe((10 * x).int(), y, w)
+        with pytest.raises(UserError, match="penalty = -1"):
+            probe(x, y, w, penalty=-1)
+    with pytest.raises(UserError, match="penalty = 0"):
+        weighted_logistic(x, y, w, penalty=0)
+    with pytest.raises(UserError, match="depend on each other"):
+        weighted_ridge(torch.ones(6, 2) * torch.arange(6.0)[:, None], y, w, penalty=0)

@@ -96,3 +96,16 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None
     with pytest.raises(UserError, match="cannot be written to"):
         save_model(tmp_path / "file" / "model", strategies.Classifier(nn.Identity(), nn.Linear(2, 2)),
                    kind="texts", backbone="words", size=0, classes=["a", "b"], temperature=1)  # fmt: skip
+
+
+def test_one_text_or_one_file_is_one_row_and_not_one_for_each_letter(
+    tmp_path: Path, saved: Path, pictures: list[Path]
+) -> None:
+    words = build("words", 0)
+    probe = fit_probe(words.encode(["good", "bad"]), torch.tensor([1, 0]))
+    about = {"kind": "texts", "backbone": "words", "size": 0, "classes": ["no", "yes"], "temperature": 4.0}
+    save_model(tmp_path / "texts", probe_classifier(words, probe), **about)
+    table = load_model(tmp_path / "texts").predict("good")
+    assert table["item"].tolist() == ["good"] and table["class"].tolist() == ["yes"]
+    for one in (pictures[0], str(pictures[0])):
+        assert load_model(saved).predict(one)["item"].tolist() == [str(pictures[0])]

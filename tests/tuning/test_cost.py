@@ -42,3 +42,8 @@ def test_training_fewer_layers_holds_less():
     ]
     assert costs == sorted(costs)
     assert costs[0] < costs[3]
+
+
+def test_labels_of_another_whole_type_cost_the_same():
+    model, x, y = nn.Linear(6, 3), torch.randn(4, 6), torch.tensor([0, 1, 2, 0])
+    assert step_bytes(model, x, y.int()) == step_bytes(model, x, y)

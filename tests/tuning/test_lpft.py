@@ -87,3 +87,14 @@ def test_bad_input():
         start_from_probe(model, Probe(torch.zeros(512, 3), torch.zeros(3), 1.0), -1)
     with pytest.raises(UserError, match="folds = 1"):
         score_scale(torch.randn(6, 2), torch.arange(6) % 2, Probe(torch.zeros(2, 2), torch.zeros(2), 1.0), folds=1)
+
+
+def test_the_scale_takes_other_labels_and_half_precision():
+    x, y = torch.randn(60, 4, generator=torch.Generator().manual_seed(0)), torch.arange(60) % 2
+    x[:, 0] += 2 * y
+    wanted = score_scale(x, y, fit_probe(x, y))
+    assert score_scale(x, y.bool(), fit_probe(x, y)) == wanted
+    half = x.half()
+    assert score_scale(half, y, fit_probe(half, y)) == score_scale(half.float(), y, fit_probe(half.float(), y))
+    with pytest.raises(UserError, match=r"shape \(60, 1\)"):
+        score_scale(x, y[:, None], fit_probe(x, y))

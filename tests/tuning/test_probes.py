@@ -228,3 +228,35 @@ def test_a_class_of_one_example_counts_as_much_as_the_others():
         spread.T @ spread + lam / len(y) * torch.eye(3, dtype=x.dtype), spread.T @ (target - target.mean(0))
     )
     assert torch.allclose(probe.weight, weight, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", [torch.int32, torch.uint8, torch.bool])
+def test_labels_of_another_whole_type_are_the_same_classes(kind):
+    x, y = problem(30, 5)[0].float(), torch.arange(30) % 2
+    wanted, found = fit_probe(x, y), fit_probe(x, y.to(kind))
+    assert torch.equal(wanted.weight, found.weight) and wanted.lam == found.lam
+    curves = [probe_curve(x, z, x, z, [1, 3], [0]) for z in (y, y.to(kind))]
+    assert np.array_equal(*curves)
+
+
+def test_labels_and_features_of_other_kinds_get_one_sentence():
+    x, y = problem(30, 5)[0].float(), torch.arange(30) % 2
+    for bad, words in ((y.float(), "torch.float32"), (y[:, None], r"shape \(30, 1\)"), (y[:29], "30 examples and 29")):
+        for act in (lambda b: fit_probe(x, b), lambda b: probe_curve(x, b, x, y, [1], [0])):
+            with pytest.raises(UserError, match=words):
+                act(bad)
+    with pytest.raises(UserError, match=r"test labels have shape \(30, 1\)"):
+        probe_curve(x, y, x, y[:, None], [1], [0])  # every example would meet every label
+    with pytest.raises(UserError, match=r"features are torch\.int64.*x\.float"):
+        fit_probe((10 * x).long(), y)
+    with pytest.raises(UserError, match=r"shape \(30, C\): got \(29, 2\)"):
+        ridge_path(x, torch.zeros(29, 2), [1.0])
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
+def test_half_precision_is_solved_in_float32(kind):
+    x, y = problem(30, 5)[0].to(kind), torch.arange(30) % 3
+    found, wanted = fit_probe(x, y), fit_probe(x.float(), y)
+    assert torch.equal(found.weight, wanted.weight) and found.weight.dtype == torch.float32
+    assert torch.equal(found.predict(x), wanted.predict(x.float()))
+    assert torch.equal(ridge_path(x, torch.eye(3)[y], [1.0])[0], ridge_path(x.float(), torch.eye(3)[y], [1.0])[0])

@@ -242,3 +242,69 @@ def test_flip_and_shift_is_torchvisions_flip_pad_and_crop(seed):
 def test_bad_input_is_one_sentence(call, message):
     with pytest.raises(UserError, match=message):
         call()
+
+
+@pytest.mark.parametrize("kind", [torch.int32, torch.uint8, torch.int16])
+def test_labels_of_another_whole_type_train_like_int64(kind):
+    assert fit(cnn(), X, Y.to(kind), steps=3) == fit(cnn(), X, Y, steps=3)
+    assert evaluate(cnn(), X, Y.to(kind)) == evaluate(cnn(), X, Y)
+    two = (Y > 0).long()
+    assert fit(cnn(), X, two.bool(), steps=3) == fit(cnn(), X, two, steps=3)
+    assert evaluate(cnn(), X, two.bool()) == evaluate(cnn(), X, two)
+
+
+@pytest.mark.parametrize(
+    ("y", "words"),
+    [
+        (Y.float(), "labels are torch.float32"),
+        (Y + 1, "from 1 to 3, but classes count from 0 to 2, one for each of the model's 3 outputs: subtract 1"),
+        (Y * 5, "from 0 to 10, but classes count from 0 to 2.*number them anew"),
+        (Y - 1, "from -1 to 1"),
+        (Y[:, None], r"shape \(60, 1\).*y\.squeeze\(1\)"),
+        (torch.eye(3)[Y], r"shape \(60, 3\).*y\.argmax\(1\)"),
+    ],
+)
+def test_labels_that_are_no_classes_of_the_model_get_one_sentence(y, words):
+    with pytest.raises(UserError, match=words):
+        fit(cnn(), X, y, steps=1)
+
+
+def test_a_perfect_model_is_not_half_right_for_labels_in_a_column():
+    scores = torch.eye(2)[torch.arange(8) % 2]
+    assert evaluate(nn.Identity(), scores, torch.arange(8) % 2) == 1
+    with pytest.raises(UserError, match=r"shape \(8, 1\)"):
+        evaluate(nn.Identity(), scores, (torch.arange(8) % 2)[:, None])
+
+
+def test_one_example_under_live_batchnorm_is_one_sentence():
+    model = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3))
+    for x, y, size in ((torch.randn(1, 4), Y[:1], 8), (torch.randn(6, 4), Y[:6], 1)):
+        with pytest.raises(UserError, match="batch of 1 example has no variance"):
+            fit(model, x, y, batch_size=size, steps=1)
+
+    class Own(nn.Linear):
+        def forward(self, x):
+            raise ValueError("mine")
+
+    with pytest.raises(ValueError, match="mine"):
+        fit(Own(4, 3), torch.randn(6, 4), Y[:6], steps=1)
+
+
+def test_float16_weights_are_refused_and_the_other_precisions_train():
+    x = torch.randn(60, 4)
+    with pytest.raises(UserError, match=r"torch\.float16.*float32"):
+        fit(nn.Linear(4, 3).half(), x.half(), Y, steps=1)
+    for kind in (torch.float64, torch.bfloat16):
+        model = nn.Linear(4, 3).to(kind)
+        history = fit(model, x.to(kind), Y, lr=0.1, epochs=5)
+        assert model.weight.dtype == kind and history["loss"][-1] < history["loss"][0]
+        assert 0 <= evaluate(model, x.to(kind), Y) <= 1
+
+
+def test_a_single_text_is_not_read_letter_by_letter():
+    from transferlib.backbones.word_counts import HashedWords
+
+    for act in (lambda: logits(HashedWords(), "great"), lambda: HashedWords().encode("great"),
+                lambda: fit(cnn(), "great", torch.zeros(5).long())):  # fmt: skip
+        with pytest.raises(UserError, match="texts are the single string 'great'"):
+            act()

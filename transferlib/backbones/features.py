@@ -16,6 +16,7 @@ from transferlib.backbones.texts import DEFAULT_TEXT
 from transferlib.errors import UserError
 from transferlib.runs.cache import store
 from transferlib.runs.provenance import digest, modules_key
+from transferlib.tensors import several
 
 
 def features(
@@ -31,6 +32,7 @@ def features(
     Raises:
         UserError: no examples, or a backbone that returns NaN.
     """
+    x = x if isinstance(x, Tensor) else several("texts", x)
     if len(x) == 0:
         raise UserError("There are no examples to compute features of: x is empty.")
     data: Tensor = x if isinstance(x, Tensor) else backbone.encode(x)  # type: ignore[operator]
@@ -38,15 +40,15 @@ def features(
     order = (
         data.ne(0).sum(1).argsort(stable=True)
         if data.ndim == 2 and not data.is_floating_point()
-        else torch.arange(len(data))
+        else torch.arange(len(data), device=data.device)
     )
     backbone.to(device)  # outside of inference mode, where moved weights could never train again
     with modes_kept(backbone), torch.inference_mode():
         backbone.eval()
         batches = tqdm(order.split(batch_size), desc="features", disable=not progress, mininterval=1)
         parts = [backbone(data[i].to(device)).float().cpu() for i in batches]
-    out = torch.empty(len(data), parts[0].shape[1])
-    out[order] = torch.cat(parts)
+    out = torch.empty(len(data), parts[0].shape[1], dtype=torch.float32, device="cpu")
+    out[order.cpu()] = torch.cat(parts)
     if bad := int((~out.isfinite()).any(1).sum()):
         raise UserError(f"The network returned NaN or infinity for {bad} of {len(out)} examples: check its weights.")
     return out
@@ -73,7 +75,7 @@ def cached_features(
     (N, C, H, W) with ``size`` in pixels, or texts with ``max_length`` in tokens; ``seed`` draws the random
     weights when ``pretrained`` is False. Raises ``UserError`` like :func:`features`.
     """
-    plain = x if isinstance(x, Tensor) else list(x)
+    plain = x if isinstance(x, Tensor) else several("texts", x)
     key = digest(
         joblib.hash(plain.numpy() if isinstance(plain, Tensor) else plain),
         modules_key("transferlib.backbones.features", "transferlib.backbones.named"),

@@ -11,10 +11,15 @@ from transferlib.errors import UserError
 def grey_kernels(weight: Tensor) -> Tensor:
     """The dominant spatial pattern of each colour filter: (N, C, k, k) → (N, k, k).
 
-    The first right singular vector of the filter seen as a (C, k²) matrix, times its singular value.
+    The first right singular vector of the filter seen as a (C, k²) matrix, times its singular value, in float64.
 
     Raises:
         UserError: not a convolution weight, or NaN in it.
+
+    >>> edge = torch.tensor([[-1.0, 0.0, 1.0]] * 3)
+    >>> pattern = grey_kernels(torch.stack([edge, 2 * edge])[None])[0]  # one filter, two channels
+    >>> torch.allclose(pattern.abs(), 5**0.5 * edge.abs().double())
+    True
     """
     if weight.ndim != 4 or weight.shape[-1] != weight.shape[-2] or weight.shape[-1] < 3:
         raise UserError(
@@ -28,23 +33,29 @@ def grey_kernels(weight: Tensor) -> Tensor:
 
 
 def gabor_bank(k: int) -> Tensor:
-    """Pairs of cosine and sine waves under a Gaussian window, each pair orthonormal and free of any mean.
+    """Cosine and sine waves under a Gaussian window, free of any mean, as an orthonormal basis of each pair.
 
     The grid holds 12 orientations × 4 wavelengths (1.5 k … k/1.5 pixels) × 2 window widths, all centred; returns
-    (96, 2, k²). A filter has two free coefficients in each pair, which stand for amplitude and phase.
+    (96, 2, k²) in float64. A filter has two free coefficients in each pair, which stand for amplitude and phase. On a
+    3 × 3 grid a sine of 2 pixels' length along an axis is 0 at every point: such a pair has one direction, and zeros.
+
+    >>> bank = gabor_bank(3)
+    >>> torch.linalg.matrix_norm(bank).square().round().int().unique(return_counts=True)  # rank 1 and rank 2
+    (tensor([1, 2], dtype=torch.int32), tensor([ 4, 92]))
     """
-    at = torch.arange(k, dtype=torch.float64) - (k - 1) / 2
+    at = torch.arange(k, dtype=torch.float64, device="cpu") - (k - 1) / 2
     y, x = torch.meshgrid(at, at, indexing="ij")
     pairs = []
-    for angle in torch.arange(12) * math.pi / 12:
-        for wavelength in torch.logspace(math.log10(1.5 * k), math.log10(k / 1.5), 4, dtype=torch.float64):
+    for angle in (i * math.pi / 12 for i in range(12)):
+        for wavelength in (k * 1.5 ** (1 - 2 * i / 3) for i in range(4)):
             for width in (0.3 * k, 0.6 * k):
                 window = torch.exp(-(x**2 + y**2) / (2 * width**2))
-                phase = 2 * math.pi * (x * torch.cos(angle) + y * torch.sin(angle)) / wavelength
+                phase = 2 * math.pi * (x * math.cos(angle) + y * math.sin(angle)) / wavelength
                 pairs.append(torch.stack([window * phase.cos(), window * phase.sin()]).flatten(1))  # (2, k²)
     bank = torch.stack(pairs)  # (96, 2, k²)
     bank = bank - bank.mean(-1, keepdim=True)
-    return torch.linalg.qr(bank.transpose(1, 2))[0].transpose(1, 2)
+    _, s, vh = torch.linalg.svd(bank, full_matrices=False)  # (96, 2), (96, 2, k²)
+    return vh * (s > 1e-9 * s[:, :1])[..., None]  # a direction of mere rounding noise leaves
 
 
 def gabor_fit(kernels: Tensor) -> Tensor:
@@ -57,11 +68,16 @@ def gabor_fit(kernels: Tensor) -> Tensor:
         kernels: (N, k, k).
 
     Returns:
-        (N,), 0 to 1; 0 for a constant filter.
+        (N,), 0 to 1, in float64; 0 for a constant filter.
+
+    >>> edge, noise = torch.tensor([[-1.0, 0.0, 1.0]] * 3), torch.tensor([[1.0, -1, 1], [1, -1, -1], [-1, 1, 1]])
+    >>> fit = gabor_fit(torch.stack([edge, noise]))
+    >>> bool(fit[0] > 0.9 > 0.7 > fit[1])
+    True
     """
     z = kernels.double().flatten(1)  # (N, k²)
     z = z - z.mean(1, keepdim=True)
-    explained = torch.einsum("gpk,nk->ngp", gabor_bank(kernels.shape[-1]), z).square().sum(-1)  # (N, 96)
+    explained = torch.einsum("gpk,nk->ngp", gabor_bank(kernels.shape[-1]).to(z.device), z).square().sum(-1)  # (N, 96)
     return explained.max(1).values / z.square().sum(1).clamp(min=1e-30)
 
 
@@ -80,9 +96,17 @@ def count_edge_detectors(weight: Tensor, level: float = 0.95, draws: int = 2000,
 
     Raises:
         UserError: see :func:`grey_kernels`; ``level`` outside 0..1.
+
+    >>> edge = torch.tensor([[-1.0, 0.0, 1.0]] * 3).expand(1, 3, 3, 3)
+    >>> count, bar = count_edge_detectors(edge)
+    >>> count, 0.5 < bar < 1
+    (1, True)
     """
     if not 0 < level < 1:
         raise UserError(f"level = {level} is not a quantile: use a value between 0 and 1.")
-    noise = torch.randn(draws, *weight.shape[1:], generator=torch.Generator().manual_seed(seed))
+    if weight.ndim != 4:
+        grey_kernels(weight)  # says what is wrong
+    generator = torch.Generator().manual_seed(seed)
+    noise = torch.randn(draws, *weight.shape[1:], generator=generator, dtype=torch.float32, device="cpu")
     bar = float(gabor_fit(grey_kernels(noise)).quantile(level))
     return int((gabor_fit(grey_kernels(weight)) > bar).sum()), bar

@@ -90,7 +90,7 @@ def image_backbone(name: str = DEFAULT, pretrained: bool = True, size: int = 64)
     import timm  # slow to import, needed only here
 
     timm_name = _PACKAGED.get(name, name)
-    if timm_name.split(".")[0] not in timm.list_models():
+    if not is_image_name(name):
         known = [n for n, entry in MANIFEST.items() if entry["kind"] != "language"]
         raise UserError(f"Unknown backbone {name!r}: {nearest(name, [*known, 'small-cnn', *timm.list_models()])}")
     try:
@@ -114,6 +114,17 @@ def image_backbone(name: str = DEFAULT, pretrained: bool = True, size: int = 64)
     width = getattr(body, "head_hidden_size", body.num_features)  # MobileNetV3 has a layer after its features
     backbone = ImageBackbone(body, width, size, tuple(config["mean"]), tuple(config["std"]))
     return backbone.to(memory_format=torch.channels_last)
+
+
+def is_image_name(name: str) -> bool:
+    """Whether :func:`image_backbone` knows ``name``: packaged, "small-cnn", or an architecture of timm's.
+
+    >>> is_image_name("efficientnet-lite0"), is_image_name("resnet18"), is_image_name("holiday")
+    (True, True, False)
+    """
+    import timm
+
+    return name == "small-cnn" or _PACKAGED.get(name, name).split(".")[0] in timm.list_models()
 
 
 def packaged_state_dict(name: str, timm_name: str, head: bool = False) -> dict[str, Tensor]:

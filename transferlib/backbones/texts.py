@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from transferlib.backbones.weights import MANIFEST, path, sha256
 from transferlib.errors import UserError, nearest, needs
 from transferlib.runs.cache import kept_dir
+from transferlib.tensors import several
 
 DEFAULT_TEXT = "all-MiniLM-L6-v2"
 DEFAULT_LANGUAGE = "smollm2-135m"
@@ -31,7 +32,7 @@ class TextBackbone(nn.Module):
     def encode(self, texts: Sequence[str]) -> Tensor:
         """Texts → token ids (N, L), padded with the tokenizer's pad id, at most ``max_length`` tokens each."""
         batch = self.tokenizer(
-            list(texts), padding=True, truncation=True, max_length=self.max_length, return_tensors="pt"
+            several("texts", texts), padding=True, truncation=True, max_length=self.max_length, return_tensors="pt"
         )
         return batch["input_ids"]
 
@@ -57,7 +58,7 @@ def text_backbone(name: str = DEFAULT_TEXT, pretrained: bool = True, max_length:
 
     if name == DEFAULT_TEXT:
         folder = path(name)
-    elif Path(name).is_dir():
+    elif name not in MANIFEST and Path(name).is_dir():  # a folder does not hide a packaged model of its name
         folder = Path(name)
     else:
         raise UserError(f"Unknown text backbone {name!r}: {nearest(name, [DEFAULT_TEXT])} A local folder works too.")
@@ -88,7 +89,7 @@ def language_model(name: str = DEFAULT_LANGUAGE) -> tuple[Any, Any]:
 
     logging.disable_progress_bar()
     known = [n for n, entry in MANIFEST.items() if entry["kind"] == "language"]
-    if name not in known and not Path(name).is_dir():
+    if name not in known and (name in MANIFEST or not Path(name).is_dir()):
         raise UserError(f"Unknown language model {name!r}: {nearest(name, known)} A local folder works too.")
     folder = _dequantised(name) if name in known else Path(name)
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)

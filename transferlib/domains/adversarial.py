@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from transferlib.errors import UserError
+from transferlib.tensors import class_numbers, trainable_in
 
 
 class _Reverse(torch.autograd.Function):
@@ -29,6 +30,11 @@ def gradient_reversal(x: Tensor, strength: float) -> Tensor:
         strength: the paper's λ, ≥ 0.
 
     Paper: Ganin & Lempitsky 2015, Unsupervised Domain Adaptation by Backpropagation, equations 7 and 8.
+
+    >>> x = torch.ones(2, requires_grad=True)
+    >>> gradient_reversal(x, 0.5).sum().backward()
+    >>> x.grad
+    tensor([-0.5000, -0.5000])
     """
     return _Reverse.apply(x, strength)
 
@@ -44,6 +50,9 @@ def dann_schedule(progress: float, gamma: float = 10.0) -> float:
         UserError: ``progress`` outside 0..1.
 
     Paper: Ganin et al. 2016, Domain-Adversarial Training of Neural Networks, section 5.2.2.
+
+    >>> [round(dann_schedule(p), 3) for p in (0.0, 0.1, 0.5, 1.0)]
+    [0.0, 0.462, 0.987, 1.0]
     """
     if not 0 <= progress <= 1:
         raise UserError(f"The training progress is {progress}: it must be the share done, between 0 and 1.")
@@ -60,7 +69,9 @@ def dann_losses(
 ) -> tuple[Tensor, Tensor]:
     """The two losses of one step: (cross-entropy of the source labels, cross-entropy of the domains).
 
-    Their sum is minimised by one optimiser. Through the reversal, the encoder descends
+    The second is the paper's sum of two means, mean_source −log(1 − p) + mean_target −log p with p = P(target), so
+    that each domain counts the same however many examples it brings; 2 ln 2 ≈ 1.386 when nothing tells them apart.
+    The sum of both losses is minimised by one optimiser. Through the reversal, the encoder descends
     L_label − strength · L_domain while the domain head descends L_domain.
 
     Args:
@@ -69,27 +80,42 @@ def dann_losses(
         xs: source inputs (Ns, …). ys: their labels (Ns,). xt: target inputs (Nt, …), no labels.
         strength: λ of this step.
 
+    Raises:
+        UserError: labels that are no class numbers below K.
+
     Paper: Ganin et al. 2016, equation 9.
+
+    >>> undecided = domain_head(2).requires_grad_(False)
+    >>> _ = [p.zero_() for p in undecided.parameters()]
+    >>> x, head = torch.randn(6, 2), nn.Linear(2, 2)
+    >>> dann_losses(nn.Identity(), head, undecided, x, torch.arange(6) % 2, x[:1], strength=1.0)[1]
+    tensor(1.3863)
     """
     # One pass for both domains: with BatchNorm, two passes would give the domain away by their statistics.
     features = encoder(torch.cat([xs, xt]))  # (Ns + Nt, D)
-    label_loss = F.cross_entropy(label_head(features[: len(xs)]), ys)
-    is_target = torch.cat([torch.zeros(len(xs)), torch.ones(len(xt))]).to(features)  # (Ns + Nt,)
+    logits = label_head(features[: len(xs)])  # (Ns, K)
+    label_loss = F.cross_entropy(logits, class_numbers(ys, len(xs), logits.shape[1]))
     guess = domain(gradient_reversal(features, strength)).squeeze(1)  # (Ns + Nt, 1) → (Ns + Nt,)
-    return label_loss, F.binary_cross_entropy_with_logits(guess, is_target)
+    source, target = guess[: len(xs)], guess[len(xs) :]  # logits of P(target)
+    return label_loss, -F.logsigmoid(-source).mean() - F.logsigmoid(target).mean()
 
 
 def domain_batches(
     sizes: tuple[int, int], batch_size: int, steps: int, generator: torch.Generator
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """``steps`` pairs of index batches, one from each domain, reshuffled whenever a domain runs out."""
-    pools = [torch.empty(0, dtype=torch.long), torch.empty(0, dtype=torch.long)]
+    """``steps`` pairs of index batches, one from each domain, reshuffled whenever a domain runs out.
+
+    >>> [(s.tolist(), t.tolist()) for s, t in domain_batches((2, 1), 2, 1, torch.Generator().manual_seed(0))]
+    [([0, 1], [0])]
+    """
+    device = generator.device
+    pools = [torch.empty(0, dtype=torch.long, device=device) for _ in sizes]
     take = [min(batch_size, size) for size in sizes]
     for _ in range(steps):
         pair = []
         for i, size in enumerate(sizes):
             if len(pools[i]) < take[i]:
-                pools[i] = torch.randperm(size, generator=generator)
+                pools[i] = torch.randperm(size, generator=generator, device=device)
             pair.append(pools[i][: take[i]])
             pools[i] = pools[i][take[i] :]
         yield pair[0], pair[1]
@@ -117,16 +143,23 @@ def fit_dann(
         source: inputs (Ns, …). y: labels (Ns,). target: inputs (Nt, …).
 
     Returns:
-        One record per step: ``label_loss``, ``domain_loss`` (ln 2 ≈ 0.693 means the domains cannot be told apart)
+        One record per step: ``label_loss``, ``domain_loss`` (2 ln 2 ≈ 1.386 means the domains cannot be told apart)
         and ``strength``.
 
     Raises:
-        UserError: a domain has no example, labels and inputs differ in number, or a loss stops being finite.
+        UserError: a domain has no example, labels and inputs differ in number, labels that are no class numbers,
+            weights in float16, or a loss that stops being finite.
+
+    >>> x, body, head = torch.randn(20, 3), nn.Linear(3, 4), nn.Linear(4, 2)
+    >>> history = fit_dann(body, head, domain_head(4), x, torch.arange(20) % 2, x + 1, steps=5)
+    >>> [round(record["strength"], 3) for record in history]
+    [0.0, 0.848, 0.987, 0.999, 1.0]
     """
     if len(source) == 0 or len(target) == 0 or len(source) != len(y):
         raise UserError(f"DANN needs both domains: got {len(source)} source, {len(y)} labels, {len(target)} target.")
+    y = class_numbers(y, len(source))
     modules = nn.ModuleList([encoder, label_head, domain]).train()
-    optimiser = torch.optim.AdamW(modules.parameters(), lr=lr, weight_decay=1e-4)
+    optimiser = torch.optim.AdamW(trainable_in(modules.parameters()), lr=lr, weight_decay=1e-4)
     generator, history = torch.Generator().manual_seed(seed), []
     for step, (s, t) in enumerate(domain_batches((len(source), len(target)), batch_size, steps, generator)):
         strength = max_strength * dann_schedule(step / max(1, steps - 1))

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from transferlib.errors import UserError
+from transferlib.tensors import several
 
 
 def check_features(name: str, x: Tensor, rows: int = 2) -> Tensor:
@@ -17,10 +18,16 @@ def check_features(name: str, x: Tensor, rows: int = 2) -> Tensor:
         rows: the fewest examples that make sense.
 
     Raises:
-        UserError: not a matrix, fewer than ``rows`` examples, NaN or infinite values, or every feature constant.
+        UserError: not a matrix, whole numbers, fewer than ``rows`` examples, NaN or infinite values, or every feature
+            constant.
+
+    >>> check_features("source", torch.tensor([[1.0, 2.0], [3.0, 4.0]])).shape
+    torch.Size([2, 2])
     """
     if x.ndim != 2:
         raise UserError(f"The {name} features have shape {tuple(x.shape)}: a matrix (examples, features) is needed.")
+    if not x.is_floating_point():
+        raise UserError(f"The {name} features are {x.dtype}: real numbers are needed; pass x.float().")
     if len(x) < rows:
         raise UserError(f"The {name} features hold {len(x)} example(s): at least {rows} are needed.")
     bad = int((~torch.isfinite(x)).any(1).sum())
@@ -57,7 +64,10 @@ def check_labels(source: Sequence[str], target: Sequence[str], y: Tensor | None 
 
     Raises:
         UserError: the label sets or their order differ, or a class has no example in the target.
+
+    >>> check_labels(["cat", "dog"], ["cat", "dog"], torch.tensor([0, 1, 1]))
     """
+    source, target = several("source's classes", source), several("target's classes", target)
     missing, extra = [c for c in source if c not in target], [c for c in target if c not in source]
     if missing or extra:
         raise UserError(

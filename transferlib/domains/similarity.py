@@ -7,6 +7,7 @@ from tqdm import tqdm
 
 from transferlib.domains.checks import check_features
 from transferlib.errors import UserError
+from transferlib.tensors import at_least_single
 
 
 def _pair(x: Tensor, y: Tensor, debiased: bool) -> tuple[Tensor, Tensor]:
@@ -14,6 +15,7 @@ def _pair(x: Tensor, y: Tensor, debiased: bool) -> tuple[Tensor, Tensor]:
         check_features(name, z, rows=4 if debiased else 2)
     if len(x) != len(y):
         raise UserError(f"CKA compares the same examples in two networks: got {len(x)} and {len(y)} rows.")
+    x, y = at_least_single(x), at_least_single(y)
     return (x - x.mean(0)).double(), (y - y.mean(0)).double()
 
 
@@ -36,6 +38,11 @@ def linear_cka(x: Tensor, y: Tensor, debiased: bool = False) -> float:
 
     Paper: Kornblith et al. 2019, Similarity of Neural Network Representations Revisited, equation 5; Song et al.
     2012 for the unbiased HSIC.
+
+    >>> x = torch.randn(20, 3, generator=torch.Generator().manual_seed(0))
+    >>> turned = torch.stack([-5 * x[:, 1], 5 * x[:, 0], 5 * x[:, 2]], 1)
+    >>> round(linear_cka(x, turned), 5), linear_cka(x, x.square()) < 0.6
+    (1.0, True)
     """
     x, y = _pair(x, y, debiased)
 
@@ -69,6 +76,10 @@ def nearest_neighbours(
 
     Raises:
         UserError: NaN, constant features, different widths, or ``exclude_self`` with two different sets.
+
+    >>> bank = torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]])
+    >>> nearest_neighbours(torch.tensor([[0.1, 2.0], [3.0, 0.0]]), bank)[1]
+    tensor([1, 0])
     """
     if len(queries) > 1 or not torch.isfinite(queries).all():
         check_features("query", queries, rows=1)
@@ -79,10 +90,11 @@ def nearest_neighbours(
         )
     if exclude_self and len(queries) != len(bank):
         raise UserError(f"exclude_self needs one set: got {len(queries)} queries and a bank of {len(bank)}.")
+    queries, bank = at_least_single(queries), at_least_single(bank)
     centre = bank.mean(0)
     keys = F.normalize(bank - centre, dim=1)  # (M, D)
     rows = keys if exclude_self else F.normalize(queries - centre, dim=1)  # (N, D)
-    best, index = keys.new_full((len(rows),), -torch.inf), torch.zeros(len(rows), dtype=torch.long)
+    best, index = keys.new_full((len(rows),), -torch.inf), torch.zeros_like(rows[:, 0], dtype=torch.long)
     starts = range(0, len(rows), batch_size)
     for start in tqdm(starts, "comparing", disable=not progress or len(starts) < 10, mininterval=1):
         stop = min(start + batch_size, len(rows))
@@ -118,6 +130,10 @@ def near_duplicates(
 
     Raises:
         UserError: a threshold outside −1..1; see :func:`nearest_neighbours`.
+
+    >>> train = torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]])
+    >>> near_duplicates(torch.tensor([[0.0, 5.0], [-3.0, -3.0]]), train)  # the first repeats row 1
+    (tensor([0]), tensor([1]))
     """
     if not -1 <= threshold <= 1:
         raise UserError(f"threshold = {threshold} is not a cosine similarity: use a value between -1 and 1.")

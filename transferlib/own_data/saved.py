@@ -37,13 +37,15 @@ class SavedModel:
     model: Classifier
     about: Mapping[str, Any]
 
-    def predict(self, items: Sequence[str | Path]) -> pd.DataFrame:
+    def predict(self, items: Sequence[str | Path] | str | Path) -> pd.DataFrame:
         """Image files, or texts → a row for each: ``item``, ``class``, ``probability``, then one column a class.
 
+        One file, or one text, is taken as a list of one.
         probability = softmax(scores · temperature). An item that cannot be read has an empty class and the reason in
         the column ``problem``, which is there only then. Raises ``UserError`` for no item.
         """
-        if not len(items):
+        items = [items] if isinstance(items, (str, Path)) else list(items)
+        if not items:
             raise UserError("There is nothing to predict: give one or more image files, or texts.")
         rows, x, problems = [], [], {}
         for i, item in enumerate(items):

@@ -5,10 +5,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from transferlib.backbones.freezing import modes_kept
+from transferlib.tensors import class_numbers
 
 
 def trainable(model: nn.Module) -> int:
-    """How many parameters may move."""
+    """How many parameters may move.
+
+    >>> trainable(nn.Linear(3, 2))
+    8
+    """
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 
@@ -16,6 +21,9 @@ def task_bytes(model: nn.Module) -> int:
     """Bytes to store for a task beside the shared backbone: what may move, in the precision it has.
 
     Running statistics of BatchNorm that are live move too and are counted.
+
+    >>> task_bytes(nn.Linear(3, 2)), task_bytes(nn.Linear(3, 2).requires_grad_(False))  # 8 numbers of 4 bytes
+    (32, 0)
     """
     moving = [p for p in model.parameters() if p.requires_grad]
     with modes_kept(model):
@@ -30,8 +38,13 @@ def step_bytes(model: nn.Module, x: Tensor, y: Tensor) -> int:
 
     Activations are counted as autograd saves them, each storage once. Gradients are as large as the weights
     that move, and Adam keeps two running averages of that size. What a library sets aside while it computes
-    is not counted.
+    is not counted. Raises ``UserError`` for labels that are no class numbers.
+
+    >>> model = nn.Linear(3, 2)
+    >>> step_bytes(model, torch.zeros(4, 3), torch.tensor([0, 1, 0, 1])) > 4 * task_bytes(model)  # and activations
+    True
     """
+    y = class_numbers(y, len(x))
     weights = {p.untyped_storage().data_ptr() for p in [*model.parameters(), *model.buffers()]}
     saved: dict[int, Tensor] = {}  # the tensors are kept, so that no storage is handed out twice
 

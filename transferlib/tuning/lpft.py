@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from transferlib.errors import UserError
+from transferlib.tensors import at_least_single, class_numbers
 from transferlib.tuning.probes import Probe, fit_probe
 from transferlib.tuning.strategies import Classifier
 
@@ -26,6 +27,11 @@ def start_from_probe(model: Classifier, probe: Probe, scale: float = 1.0) -> Cla
 
     Raises:
         UserError: a head that is not one linear layer of the probe's shape, or a scale that is not positive.
+
+    >>> model = Classifier(nn.Identity(), nn.Linear(2, 2))
+    >>> probe = Probe(weight=torch.tensor([[1.0, 0.0], [0.0, 1.0]]), bias=torch.zeros(2), lam=1.0)
+    >>> start_from_probe(model, probe, scale=10.0)(torch.tensor([[0.3, 0.7]]))
+    tensor([[3., 7.]], grad_fn=<AddmmBackward0>)
     """
     head, shape = model.head, tuple(probe.weight.T.shape)
     if not isinstance(head, nn.Linear) or tuple(head.weight.shape) != shape or head.bias is None:
@@ -47,12 +53,18 @@ def score_scale(x: Tensor, y: Tensor, probe: Probe, folds: int = 5, seed: int = 
     were left out, fold by fold; no label outside (x, y) is used. Temperature scaling: Guo et al., 2017.
 
     Arguments: ``x`` features (N, D); ``y`` classes (N,). Raises ``UserError`` like :func:`fit_probe`.
+
+    >>> g, y = torch.Generator().manual_seed(0), torch.arange(100) % 2
+    >>> x = torch.randn(100, 3, generator=g) + 2 * y[:, None]
+    >>> score_scale(x, y, fit_probe(x, y)) > 1  # the classes are easy, so the scores may be surer than they are
+    True
     """
+    x, y = at_least_single(x), class_numbers(y, len(x))
     if not 2 <= folds <= len(y):
         raise UserError(f"folds = {folds} is not possible with {len(y)} examples: use 2 to {len(y)}.")
-    fold = torch.as_tensor(np.random.default_rng(seed).permutation(len(y)) % folds)
-    scores = torch.empty(len(y), probe.weight.shape[1])
+    fold = torch.from_numpy(np.random.default_rng(seed).permutation(len(y)) % folds).to(x.device)
+    scores = x.new_empty(len(y), probe.weight.shape[1])
     for k in range(folds):
         kept = fit_probe(x[fold != k], y[fold != k], probe.weight.shape[1], [probe.lam])
         scores[fold == k] = x[fold == k] @ kept.weight + kept.bias
-    return min(SCALES, key=lambda scale: float(F.cross_entropy(scale * scores, y)))
+    return min(SCALES, key=lambda scale: float(F.cross_entropy(scale * scores, y.to(x.device))))

@@ -11,6 +11,9 @@ Ridge: minimise Σᵢ ‖yᵢ − b − Wᵀxᵢ‖² + λ ‖W‖², b unpenali
 
 so one symmetric eigendecomposition of size min(N, D) serves all λ. Leaving example i out moves its own
 residual by a known factor (PRESS; Allen, 1974): eᵢ / (1 − hᵢ) with hᵢ = 1/N + Σⱼ Zᵢⱼ² / (sⱼ + λ).
+
+Everything is solved on the CPU and handed back on the device of the features. Float64 stays float64; half precision
+is solved, and handed back, in float32.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,6 +29,7 @@ from torch import Tensor
 from transferlib.backbones.features import cached_features, features
 from transferlib.datasets.budgets import nested_subset
 from transferlib.errors import UserError
+from transferlib.tensors import at_least_single, class_numbers
 
 __all__ = ["LAMBDAS", "Probe", "cached_features", "features", "fit_probe", "probe_answers", "probe_curve", "ridge_path"]
 
@@ -42,7 +46,7 @@ class Probe(NamedTuple):
 
     def predict(self, x: Tensor) -> Tensor:
         """Features (N, D) → classes (N,)."""
-        return (x @ self.weight + self.bias).argmax(1)
+        return (x.to(self.weight.dtype) @ self.weight + self.bias).argmax(1)
 
 
 def _eigh(a: Array) -> tuple[Array, Array]:
@@ -84,9 +88,18 @@ def ridge_path(x: Tensor, y: Tensor, lambdas: Sequence[float]) -> tuple[Tensor, 
     Returns weights (L, D, C), biases (L, C) and mean squared leave-one-out errors (L,).
 
     Raises:
-        UserError: NaN, constant features, a λ that is not positive.
+        UserError: NaN, constant or whole-numbered features, targets of another length, a λ that is not positive.
+
+    >>> x = torch.tensor([[0.0], [1.0], [2.0], [3.0]])
+    >>> weight, bias, error = ridge_path(x, 2 * x + 1, [1e-6, 1e6])  # hardly any penalty, and hardly anything else
+    >>> [round(w, 2) for w in weight.flatten().tolist()], [round(b, 2) for b in bias.flatten().tolist()]
+    ([2.0, 0.0], [1.0, 4.0])
     """
-    rows, targets = _checked(np.asarray(x)), np.asarray(y, dtype=np.asarray(x).dtype)
+    x, y = (t if isinstance(t, Tensor) else torch.from_numpy(t) for t in (x, y))
+    rows = _checked(_array(x))
+    targets = y.detach().cpu().to(torch.float64).numpy().astype(rows.dtype)
+    if targets.ndim != 2 or len(targets) != len(rows):
+        raise UserError(f"{len(rows)} examples need targets of shape ({len(rows)}, C): got {targets.shape}.")
     alphas = _positive(lambdas).astype(rows.dtype)
     centre, mean = rows.mean(0), targets.mean(0)
     s, z, lift = _spectrum(rows - centre)
@@ -94,7 +107,7 @@ def ridge_path(x: Tensor, y: Tensor, lambdas: Sequence[float]) -> tuple[Tensor, 
     weight = np.stack([lift(q / (s + a)[:, None]) for a in alphas])  # (L, D, C)
     bias = mean - centre @ weight
     error = _leave_one_out(z, s, targets - mean, alphas, 1 / len(rows))
-    return torch.from_numpy(weight), torch.from_numpy(bias), torch.from_numpy(error)
+    return tuple(torch.from_numpy(a).to(x.device) for a in (weight, bias, error))  # type: ignore[return-value]
 
 
 def _solve(
@@ -132,13 +145,21 @@ def fit_probe(
     all classes count the same, however many examples they have.
 
     Raises:
-        UserError: NaN or constant features, one class only, a label out of range, a λ that is not positive.
+        UserError: NaN, constant or whole-numbered features, labels that are no class numbers, one class only, a label
+            out of range, a λ that is not positive.
+
+    >>> x, y = torch.tensor([[0.0, 1.0], [1.0, 1.0], [4.0, 0.0], [5.0, 0.0]]), torch.tensor([0, 0, 1, 1])
+    >>> fit_probe(x, y).predict(torch.tensor([[0.5, 1.0], [4.5, 0.0]]))
+    tensor([0, 1])
     """
+    x = x if isinstance(x, Tensor) else torch.from_numpy(x)
+    xs = _checked(_array(x))
+    y = class_numbers(y, len(xs))
     classes = int(y.max()) + 1 if n_classes is None else n_classes
-    xs, ys = _checked(np.asarray(x)), _one_hot(np.asarray(y), classes, np.asarray(x).dtype)
+    ys = _one_hot(y.cpu().numpy(), classes, xs.dtype)
     share = (ys / ys.sum(0).clip(1)).sum(1) / int(np.count_nonzero(ys.sum(0))) if balanced else None
     weight, bias, lam = _solve(xs, ys, _positive(lambdas), share=share)
-    return Probe(torch.from_numpy(weight), torch.from_numpy(bias), lam)
+    return Probe(torch.from_numpy(weight).to(x.device), torch.from_numpy(bias).to(x.device), lam)
 
 
 def probe_curve(
@@ -153,6 +174,13 @@ def probe_curve(
     """Test accuracy (seeds, budgets), 0..1, of :func:`fit_probe` on nested subsets of n labels per class.
 
     The mean over test examples of :func:`probe_answers`, whose arguments and errors it shares.
+
+    >>> g = torch.Generator().manual_seed(0)
+    >>> y = torch.arange(200) % 2
+    >>> x = torch.randn(200, 5, generator=g) + 2 * y[:, None]
+    >>> few, many = probe_curve(x[:100], y[:100], x[100:], y[100:], budgets=[1, 40], seeds=range(5)).mean(0)
+    >>> bool(few < many > 0.9)
+    True
     """
     return probe_answers(x_train, y_train, x_test, y_test, budgets, seeds, lambdas).mean(2)
 
@@ -170,9 +198,14 @@ def probe_answers(
 
     Seeds run on as many threads as torch is allowed; the numbers do not depend on it. Raises ``UserError``
     like :func:`fit_probe` and :func:`nested_subset`.
+
+    >>> x, y = torch.tensor([[0.0], [1.0], [4.0], [5.0]]), torch.tensor([0, 0, 1, 1])
+    >>> probe_answers(x, y, torch.tensor([[0.5], [4.5]]), torch.tensor([0, 0]), budgets=[2], seeds=[0])
+    array([[[ True, False]]])
     """
-    x, y, lams = _checked(np.asarray(x_train)), np.asarray(y_train), _positive(lambdas)
-    test, truth = np.asarray(x_test), np.asarray(y_test)
+    x, lams, test = _checked(_array(x_train)), _positive(lambdas), _array(x_test)
+    y_train, y_test = class_numbers(y_train, len(x)), class_numbers(y_test, len(test), what="test labels")
+    y, truth = y_train.cpu().numpy(), y_test.cpu().numpy()
     present, labels = np.unique(y, return_inverse=True)
     classes = len(present)
     targets = np.eye(classes, dtype=x.dtype)[labels]
@@ -200,6 +233,10 @@ def probe_answers(
 
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(torch.get_num_threads(), initializer=single) as pool:
         return np.array(list(pool.map(one, seeds)))
+
+
+def _array(x: Tensor) -> Array:
+    return at_least_single(x if isinstance(x, Tensor) else torch.from_numpy(x)).detach().cpu().numpy()
 
 
 def _checked(x: Array) -> Array:

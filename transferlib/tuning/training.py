@@ -12,6 +12,7 @@ from tqdm import tqdm
 from transferlib.backbones.features import features
 from transferlib.backbones.freezing import is_frozen
 from transferlib.errors import UserError, nearest
+from transferlib.tensors import class_numbers, several, trainable_in
 from transferlib.tuning.distributed import joined, own_device, share
 
 Augment = Callable[[Tensor, torch.Generator], Tensor]
@@ -51,7 +52,8 @@ def fit(
     ``accelerate launch``, several GPUs share each batch: :mod:`transferlib.tuning.distributed`.
 
     Arguments:
-        x: uint8 images (N, C, H, W), token ids (N, L), texts, or floats that the model eats; ``y`` classes (N,).
+        x: uint8 images (N, C, H, W), token ids (N, L), texts, or floats that the model eats; ``y`` classes (N,), whole
+            numbers from 0.
         groups: optimiser groups, each with its own ``lr``; default: everything trainable at ``lr``.
         epochs: passes over the data; ``steps``, when given, counts updates instead.
         schedule: "cosine" (from lr down to 0), "one-cycle" or "constant"; multiplies every group's lr.
@@ -62,13 +64,20 @@ def fit(
     Returns ``{"loss": one value a step, "lr": that of the first group}``.
 
     Raises:
-        UserError: x and y of unlike length, nothing to train, unknown schedule, or a loss that became NaN.
+        UserError: x and y of unlike length, labels that are no classes of the model, nothing to train, weights in
+            float16, one example under live BatchNorm, unknown schedule, or a loss that became NaN.
+
+    >>> model, x, y = nn.Linear(2, 2), torch.tensor([[0.0, 1.0], [1.0, 0.0]] * 8), torch.tensor([0, 1] * 8)
+    >>> history = fit(model, x, y, lr=0.1, epochs=20)
+    >>> history["loss"][-1] < history["loss"][0], evaluate(model, x, y)
+    (True, 1.0)
     """
+    x = x if isinstance(x, Tensor) else several("texts", x)
     if len(x) != len(y) or len(y) == 0:
         raise UserError(f"Training needs one label an example: got {len(x)} examples and {len(y)} labels.")
     if schedule not in SCHEDULES:
         raise UserError(f"Unknown schedule {schedule!r}: {nearest(schedule, SCHEDULES)}")
-    device = own_device(device)
+    y, device = class_numbers(y, len(x)), own_device(device)
     data: Tensor = x if isinstance(x, Tensor) else model.encode(x)  # type: ignore[operator]
     trained = model.to(device).to(memory_format=torch.channels_last)
     backbone = getattr(model, "backbone", None)
@@ -79,6 +88,7 @@ def fit(
     groups = groups or [{"name": "all", "params": [p for p in model.parameters() if p.requires_grad], "lr": lr}]
     if not any(group["params"] for group in groups):
         raise UserError("Every parameter of the model is frozen: there is nothing to train.")
+    trainable_in(p for group in groups for p in group["params"])
     per_epoch = len(batches(len(y), batch_size, torch.Generator()))
     total = steps or epochs * per_epoch
     optimiser = torch.optim.AdamW(groups, weight_decay=weight_decay)
@@ -97,7 +107,10 @@ def fit(
             batch = data[rows] if augment is None else augment(data[rows], generator)
             mine, factor = share(rows)
             with torch.autocast(torch.device(device).type, dtype=torch.bfloat16, enabled=amp):
-                loss = F.cross_entropy(together(batch[mine]).float(), y[rows][mine]) * factor
+                scores = at_least_two(together, batch[mine]).float()  # (B, C)
+                if step == 0:
+                    class_numbers(y, classes=scores.shape[1])
+                loss = F.cross_entropy(scores, y[rows][mine]) * factor
                 if penalty is not None:
                     loss = loss + penalty(model)
             optimiser.zero_grad()
@@ -134,17 +147,33 @@ def refresh_batch_norm(model: nn.Module, x: Tensor, generator: torch.Generator, 
         m.momentum = None  # PyTorch's word for a plain mean over the batches
     with torch.no_grad():
         for rows in batches(len(x), batch_size, generator) if live else []:
-            model(x[rows.to(x.device)])
+            at_least_two(model, x[rows.to(x.device)])
     for m, momentum in zip(live, momenta, strict=True):
         m.momentum = momentum
+
+
+def at_least_two(model: nn.Module, x: Tensor) -> Tensor:
+    """``model(x)``, with a sentence of its own where live BatchNorm gets one value a channel."""
+    try:
+        return model(x)
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise UserError(
+            f"A batch of {len(x)} example has no variance for live BatchNorm: use a larger batch_size, more examples, "
+            "or hold_statistics(model)."
+        ) from error
 
 
 def batches(n: int, size: int, generator: torch.Generator) -> list[Tensor]:
     """A shuffled pass over 0 … n − 1 in batches of ``size``; a last batch of one joins the batch before it.
 
     BatchNorm has no variance to divide by in a batch of one.
+
+    >>> [len(rows) for rows in batches(9, 4, torch.Generator())]
+    [4, 5]
     """
-    parts = list(torch.randperm(n, generator=generator).split(size))
+    parts = list(torch.randperm(n, generator=generator, device=generator.device).split(size))
     if len(parts) > 1 and len(parts[-1]) == 1:
         parts[-2:] = [torch.cat(parts[-2:])]
     return parts
@@ -153,21 +182,36 @@ def batches(n: int, size: int, generator: torch.Generator) -> list[Tensor]:
 def logits(
     model: nn.Module, x: Tensor | Sequence[str], batch_size: int = 64, device: str = "cpu", progress: bool = False
 ) -> Tensor:
-    """Scores (N, C) in eval mode, on the CPU. Arguments and errors as for :func:`features`."""
+    """Scores (N, C) in eval mode, on the CPU, in float32. Arguments and errors as for :func:`features`.
+
+    >>> logits(nn.Linear(3, 2), torch.zeros(5, 3)).shape
+    torch.Size([5, 2])
+    """
     return features(model, x, batch_size, device, progress)
 
 
 def predict(model: nn.Module, x: Tensor | Sequence[str], batch_size: int = 64, device: str = "cpu") -> Tensor:
-    """The class with the highest score (N,)."""
+    """The class with the highest score (N,).
+
+    >>> predict(nn.Identity(), torch.tensor([[0.1, 0.9], [0.8, 0.2]]))
+    tensor([1, 0])
+    """
     return logits(model, x, batch_size, device).argmax(1)
 
 
 def evaluate(
     model: nn.Module, x: Tensor | Sequence[str], y: Tensor, batch_size: int = 64, device: str = "cpu"
 ) -> float:
-    """Accuracy: the share of examples, 0..1, whose highest score is the label's."""
+    """Accuracy: the share of examples, 0..1, whose highest score is the label's.
+
+    Raises ``UserError`` for labels that are no class numbers (N,): beside (N, 1) every example would meet every label.
+
+    >>> evaluate(nn.Identity(), torch.tensor([[0.1, 0.9], [0.8, 0.2]]), torch.tensor([1, 1]))
+    0.5
+    """
     if len(x) != len(y):
         raise UserError(f"Scoring needs one label an example: got {len(x)} examples and {len(y)} labels.")
+    y = class_numbers(y, len(x))
     return float((predict(model, x, batch_size, device) == y.cpu()).double().mean())
 
 
@@ -175,10 +219,14 @@ def flip_and_shift(x: Tensor, generator: torch.Generator, pixels: int = 2) -> Te
     """Mirror each image with probability ½ and shift the batch by up to ``pixels``; edges are repeated.
 
     uint8 (N, C, H, W) → the same shape. Not for digits or letters, whose mirror image is something else.
+
+    >>> flip_and_shift(torch.zeros(4, 3, 8, 8, dtype=torch.uint8), torch.Generator().manual_seed(0)).shape
+    torch.Size([4, 3, 8, 8])
     """
     height, width = x.shape[2:]
-    flip = torch.rand(len(x), generator=generator).to(x.device) < 0.5
-    down, right = torch.randint(-pixels, pixels + 1, (2,), generator=generator).tolist()
+    at = generator.device
+    flip = torch.rand(len(x), generator=generator, dtype=torch.float32, device=at).to(x.device) < 0.5
+    down, right = torch.randint(-pixels, pixels + 1, (2,), generator=generator, device=at).tolist()
     rows = (torch.arange(height, device=x.device) + down).clamp(0, height - 1)
     columns = (torch.arange(width, device=x.device) + right).clamp(0, width - 1)
     source = torch.where(flip[:, None], width - 1 - columns, columns)  # (N, W): where each column comes from

@@ -21,6 +21,9 @@ def interpolate(pretrained: Mapping[str, Tensor], fine_tuned: Mapping[str, Tenso
 
     Raises:
         UserError: ``share`` outside 0..1, or two models with other names or shapes.
+
+    >>> interpolate({"w": torch.tensor([0.0, 2.0])}, {"w": torch.tensor([1.0, 4.0])}, share=0.5)
+    {'w': tensor([0.5000, 3.0000])}
     """
     if not 0 <= share <= 1:
         raise UserError(f"share = {share} is not between the two models: use 0 (pretrained) to 1 (fine-tuned).")
