@@ -1,4 +1,4 @@
-"""Sums over examples of a function of each example's own gradient, the base of every importance measure."""
+"""The fast path of ``fast_fisher`` and ``fast_mas_importance``: sums over examples, a function of each gradient."""
 
 from collections.abc import Callable, Iterator
 

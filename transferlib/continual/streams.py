@@ -9,12 +9,9 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from transferlib.continual.fisher import fisher, wrong_batched_fisher
-from transferlib.continual.penalties import EWC, L2SP, SI, mas_importance, quadratic, snapshot
-from transferlib.continual.rehearsal import Reservoir
+from transferlib.continual.per_example import trainable
 from transferlib.errors import UserError, nearest
 
-METHODS = ["plain", "l2", "ewc", "si", "mas", "rehearsal", "joint"]
 Matrix = NDArray[np.float64]
 
 
@@ -26,6 +23,10 @@ class Task(NamedTuple):
     test_x: Tensor
     test_y: Tensor
     columns: tuple[int, ...]
+
+    def placed(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """x and y of these rows, y as the label's place in ``columns``: what a Fisher of this task reads."""
+        return self.x[rows], (self.y[rows, None] == torch.tensor(self.columns)).int().argmax(1)  # (n, C) → (n,)
 
 
 def split_classes(
@@ -74,77 +75,68 @@ def accuracies(model: nn.Module, tasks: Sequence[Task], columns: Sequence[Sequen
     return found
 
 
+class Method:
+    """What a method of continual learning does around a task and in a step. This one does nothing: plain training.
+
+    ``begin(task)`` and ``end(task, some)`` stand around a task; ``some`` (n,) are the rows of it to measure on.
+    ``penalty(model)`` is called once a step, after the backward of the task's own loss, which counts ``weight``.
+    """
+
+    weight = 1.0
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model = model
+
+    def begin(self, task: Task) -> None:
+        """Before the first step of a task."""
+
+    def penalty(self, model: nn.Module) -> Tensor:
+        """A scalar to add to the task's loss: here 0, with a gradient of nothing."""
+        return next(iter(trainable(model).values())).new_zeros(()).requires_grad_()
+
+    def end(self, task: Task, some: Tensor) -> None:
+        """After the last step of a task: what a method remembers, it takes from here."""
+
+
 def learn_stream(
-    model: nn.Module, tasks: Sequence[Task], method: str, strength: float = 0.0, *, steps: int = 120, lr: float = 2e-3,
-    batch: int = 32, memory: int = 100, labels: str = "exact", examples: int = 200, seed: int = 0,
-) -> Matrix:  # fmt: skip
+    model: nn.Module,
+    tasks: Sequence[Task],
+    method: Method,
+    *,
+    steps: int = 120,
+    lr: float = 2e-3,
+    batch: int = 32,
+    examples: int = 200,
+    seed: int = 0,
+) -> Matrix:
     """Learn the tasks one after the other and test on all of them after each: accuracies (tasks + 1, tasks).
 
-    Row 0 is before any training, row k after task k. ``strength`` is λ (c for SI). "rehearsal" keeps ``memory``
-    examples, "joint" keeps all of them. ``labels`` chooses EWC's Fisher; "wrong:128" squares means over batches of 128.
-    Raises ``UserError`` for an unknown method and for a negative strength.
+    Row 0 is before any training, row k after task k. ``method`` is an object made for this model: ``Method(model)`` is
+    plain training. ``examples`` of a task, drawn at its end, are what an importance is measured on.
+    Raises ``UserError`` for a method that was made for another model.
     """
-    if method not in METHODS:
-        raise UserError(f"Unknown method {method!r}: {nearest(method, METHODS)}")
-    generator, held = torch.Generator().manual_seed(seed), list[EWC | L2SP]()
-    si = SI(model, strength) if method == "si" else None
-    anchor, importance = snapshot(model), {n: torch.zeros_like(p) for n, p in snapshot(model).items()}
-    old = Reservoir(memory if method == "rehearsal" else 10**9, seed)
+    if method.model is not model:
+        raise UserError(f"This {type(method).__name__} was made for another model: make one for each model you train.")
+    generator = torch.Generator().manual_seed(seed)
     columns = [task.columns for task in tasks]
-    # In the class setting what competes grows with time, for old examples too.
+    # In the class setting what competes grows with time: all outputs are open in every test.
     growing = len({len(c) for c in columns}) > 1
     open_ = [max(columns, key=len)] * len(tasks) if growing else columns
     rows = [accuracies(model, tasks, open_)]
-    for k, task in enumerate(tasks):
+    for task in tasks:
+        method.begin(task)
         optimiser = torch.optim.Adam(model.parameters(), lr=lr)
         for _ in range(steps):
             pick = torch.randint(len(task.y), (batch,), generator=generator)
             loss = F.cross_entropy(restricted(model(task.x[pick]), task.columns), task.y[pick])
-            if method in ("rehearsal", "joint") and k:
-                loss = (loss + k * _replayed(model, old, columns, task.columns if growing else None, batch)) / (k + 1)
             optimiser.zero_grad()
-            loss.backward()
-            if si:
-                si.note_gradient(model)
-                si.penalty(model).backward()
-            elif method == "mas":
-                quadratic(model, anchor, importance, 2 * strength).backward()
-            for penalty in held:
-                penalty.penalty(model).backward()
+            (method.weight * loss).backward()
+            method.penalty(model).backward()
             optimiser.step()
-            if si:
-                si.note_step(model)
-        some = torch.randperm(len(task.y), generator=generator)[:examples]
-        if si:
-            si.end_task(model)
-        elif method == "l2":
-            held = [L2SP(model, snapshot(model), strength)]
-        elif method == "mas":
-            new = mas_importance(model, task.x[some])
-            anchor, importance = snapshot(model), {n: v + new[n] for n, v in importance.items()}
-        elif method == "ewc":
-            held.append(EWC(model, _fisher(model, task, some, labels), snapshot(model), strength))
-        elif method in ("rehearsal", "joint"):
-            old.add(task.x, task.y + 10_000 * k)  # the task number travels with the label
+        # Drawn for every method, needed or not: so all of them see the same batches.
+        method.end(task, torch.randperm(len(task.y), generator=generator)[:examples])
         rows.append(accuracies(model, tasks, open_))
     return np.array(rows)
-
-
-def _replayed(
-    model: nn.Module, old: Reservoir, columns: list[tuple[int, ...]], seen: tuple[int, ...] | None, n: int
-) -> Tensor:
-    x, code = old.sample(n)
-    logits = model(x)
-    rows = [restricted(row[None], seen or columns[int(c) // 10_000]) for row, c in zip(logits, code, strict=True)]
-    return F.cross_entropy(torch.cat(rows), code % 10_000)
-
-
-def _fisher(model: nn.Module, task: Task, some: Tensor, labels: str) -> dict[str, Tensor]:
-    place = {c: i for i, c in enumerate(task.columns)}
-    y = torch.tensor([place[int(v)] for v in task.y[some]])
-    if labels.startswith("wrong:"):
-        return wrong_batched_fisher(model, (task.x[some], y), int(labels.removeprefix("wrong:")), task.columns)
-    return fisher(model, (task.x[some], y), labels, columns=task.columns)
 
 
 def average_accuracy(matrix: Matrix) -> float:
