@@ -5,9 +5,9 @@ from types import ModuleType
 
 import pytest
 
-from transferlib.continual import fisher, importance, penalties, rehearsal, sequential, streams
+from transferlib.continual import fisher, importance, penalties, rehearsal, sequential, streams, tasks
 
 
-@pytest.mark.parametrize("module", [fisher, importance, penalties, rehearsal, sequential, streams])
+@pytest.mark.parametrize("module", [fisher, importance, penalties, rehearsal, sequential, streams, tasks])
 def test_the_examples_run(module: ModuleType) -> None:
     assert not doctest.testmod(module).failed

@@ -7,8 +7,9 @@ from torch import Tensor, nn
 
 from transferlib.continual.fisher import fisher
 from transferlib.continual.importance import SI, fast_mas_importance, mas_importance
-from transferlib.continual.penalties import EWC, L2SP, fast_quadratic, quadratic, snapshot
+from transferlib.continual.penalties import EWC, L2SP, quadratic, snapshot
 from transferlib.continual.per_example import per_sample_sum
+from transferlib.continual.springs import fast_quadratic
 from transferlib.errors import UserError
 
 

@@ -11,16 +11,8 @@ from transferlib.continual.fisher import fast_fisher, fisher, wrong_batched_fish
 from transferlib.continual.importance import MAS, SI
 from transferlib.continual.rehearsal import Joint, Rehearsal
 from transferlib.continual.sequential import OnlineEWC, SequentialEWC, SequentialL2SP
-from transferlib.continual.streams import (
-    Method,
-    Task,
-    accuracies,
-    average_accuracy,
-    forgetting,
-    learn_stream,
-    restricted,
-    split_classes,
-)
+from transferlib.continual.streams import accuracies, average_accuracy, forgetting, learn_stream
+from transferlib.continual.tasks import Method, Task, restricted, split_classes
 from transferlib.errors import UserError
 
 

@@ -6,9 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from transferlib.backbones.freezing import modes_kept
-from transferlib.continual.penalties import Weights, fast_quadratic, snapshot
-from transferlib.continual.per_example import per_sample_sum, trainable
-from transferlib.continual.streams import Method, Task
+from transferlib.continual.penalties import snapshot
+from transferlib.continual.per_example import mean, per_sample_sum, tensor_of, trainable, wide
+from transferlib.continual.springs import Weights, fast_quadratic, grown, leading
+from transferlib.continual.tasks import Method, Task
 from transferlib.errors import UserError
 
 
@@ -23,41 +24,61 @@ class SI(Method):
         si.penalty(model).backward()  # notes the task's gradient, before it adds its own
         optimiser.step()              # after the last step of a task: si.end(task, some)
 
-    Raises ``UserError`` for c < 0 and ξ ≤ 0. Zenke et al. 2017, arXiv:1703.04200.
+    A weight that is unfrozen later, and a new row of a head, join with nothing earned. Raises ``UserError`` for
+    c < 0 and ξ ≤ 0. Zenke et al. 2017, arXiv:1703.04200.
     """
 
     def __init__(self, model: nn.Module, c: float, xi: float = 0.1) -> None:
         super().__init__(model)
         if not c >= 0 or not xi > 0:
             raise UserError(f"SI got c = {c} and xi = {xi}: use c ≥ 0 and xi > 0.")
-        self.c, self.xi, self.theta_star = c, xi, snapshot(model)
-        self.importance = {n: torch.zeros_like(t) for n, t in self.theta_star.items()}
-        self.omega = {n: torch.zeros_like(t) for n, t in self.theta_star.items()}
-        self._before, self._gradient = snapshot(model), dict[str, Tensor]()
+        self.c, self.xi = c, xi
+        self.theta_star, self.importance, self.omega = (dict[str, Tensor]() for _ in range(3))
+        self._before, self._gradient, self._noted = snapshot(model), dict[str, Tensor](), False
+        self._meet(model)
 
     def penalty(self, model: nn.Module) -> Tensor:
         """c · Σ Ω (θ − θ*)², a scalar; 0 during the first task. Call it once a step, after the task loss's backward."""
-        if torch.is_grad_enabled():  # a step of training; under no_grad the penalty is only looked at
+        own = {n: p for n, p in model.named_parameters() if isinstance(p, nn.Parameter) and p.requires_grad}
+        slopes = {n: p.grad.clone() for n, p in own.items() if p.grad is not None}
+        if torch.is_grad_enabled() and slopes:  # a step of training; under no_grad the penalty is only looked at
             self._note_step(model)
-            self._gradient = {n: p.grad.clone() for n, p in trainable(model).items() if p.grad is not None}
-            self._before = snapshot(model)
+            self._meet(model)
+            self._gradient, self._before, self._noted = slopes, snapshot(model), True
         return fast_quadratic(model, self.theta_star, self.importance, 2 * self.c)
+
+    def _meet(self, model: nn.Module) -> None:
+        """Take in what has joined since: weights that were unfrozen, and new rows of a head."""
+        for name, now in snapshot(model).items():
+            if name not in self.theta_star or self.theta_star[name].shape != now.shape:
+                nothing = torch.zeros_like(now, dtype=wide(now))
+                self.theta_star[name] = grown(self.theta_star.get(name), now)
+                self.importance[name] = grown(self.importance.get(name), nothing)
+                self.omega[name] = grown(self.omega.get(name), nothing)
 
     def _note_step(self, model: nn.Module) -> None:
         """ω −= g · Δθ for the step since the last penalty."""
-        now = trainable(model)
+        params = dict(model.named_parameters())
         for name, g in self._gradient.items():
-            self.omega[name] -= g * (now[name].detach() - self._before[name])
+            step = leading(params, name, g).detach() - self._before[name]
+            self.omega[name] -= g.to(self.omega[name]) * step
         self._gradient = {}
 
     def end(self, task: Task | None = None, some: Tensor | None = None) -> None:
-        """Turn ω into importance, and make the present weights the anchor. The task's data are not read."""
+        """Turn ω into importance, and make the present weights the anchor. The task's data are not read.
+
+        Raises ``UserError`` when no step was noted since the last task.
+        """
+        if not self._noted:
+            raise UserError("SI saw no step: call penalty(model) in each step, after task_loss.backward().")
         self._note_step(self.model)
-        now = snapshot(self.model)
+        self._meet(self.model)
+        params = dict(self.model.named_parameters())
         for name, omega in self.omega.items():
-            self.importance[name] += omega.clamp(min=0) / ((now[name] - self.theta_star[name]) ** 2 + self.xi)
-            self.omega[name] = torch.zeros_like(omega)
-        self.theta_star = now
+            now = leading(params, name, omega).detach().clone()
+            self.importance[name] += omega.clamp(min=0) / ((now - self.theta_star[name]) ** 2 + self.xi)
+            self.omega[name], self.theta_star[name] = torch.zeros_like(omega), now
+        self._noted = False
 
 
 def mas_importance(model: nn.Module, x: Tensor) -> dict[str, Tensor]:
@@ -77,21 +98,21 @@ def mas_importance(model: nn.Module, x: Tensor) -> dict[str, Tensor]:
     if len(x) == 0:
         raise UserError("There is no example to measure on: pass at least one row of x.")
     params = trainable(model)
-    total = {name: torch.zeros_like(p) for name, p in params.items()}
+    total = {name: torch.zeros_like(p, dtype=wide(p)) for name, p in params.items()}
     with modes_kept(model), torch.enable_grad():
         model.eval()
         for one in x.split(1):
-            length = model(one).square().sum()
+            length = tensor_of(model(one)).square().sum()
             grads = torch.autograd.grad(length, list(params.values()), materialize_grads=True, allow_unused=True)
             for name, g in zip(params, grads, strict=True):
-                total[name] += g.abs()
-    return {name: value / len(x) for name, value in total.items()}
+                total[name] += g.to(total[name]).abs()
+    return mean(total, len(x), "MAS importance")
 
 
 def fast_mas_importance(model: nn.Module, x: Tensor, batch_size: int = 128) -> dict[str, Tensor]:
     """``mas_importance``, a batch at a time where every trainable weight sits in a linear layer."""
     total = per_sample_sum(model, x, lambda out, start: iter([out.flatten(1).square().sum(1)]), torch.abs, batch_size)
-    return {name: value / len(x) for name, value in total.items()}
+    return mean(total, len(x), "MAS importance")
 
 
 class MAS(Method):
@@ -107,7 +128,7 @@ class MAS(Method):
         if not lam >= 0:
             raise UserError(f"MAS got lam = {lam}: use lam ≥ 0.")
         self.lam, self.measure, self.theta_star = lam, measure, snapshot(model)
-        self.importance = {n: torch.zeros_like(t) for n, t in self.theta_star.items()}
+        self.importance = {n: torch.zeros_like(t, dtype=wide(t)) for n, t in self.theta_star.items()}
 
     def penalty(self, model: nn.Module) -> Tensor:
         """λ · Σ Ω (θ − θ*)², a scalar; 0 during the first task."""
@@ -115,5 +136,6 @@ class MAS(Method):
 
     def end(self, task: Task, some: Tensor) -> None:
         """Add the importance of ``some`` rows of the task, and make the present weights the anchor."""
-        new = self.measure(self.model, task.x[some])
-        self.theta_star, self.importance = snapshot(self.model), {n: v + new[n] for n, v in self.importance.items()}
+        for name, new in self.measure(self.model, task.x[some]).items():
+            self.importance[name] = grown(self.importance.get(name), torch.zeros_like(new)) + new
+        self.theta_star |= snapshot(self.model)

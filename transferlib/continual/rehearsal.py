@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from transferlib.continual.streams import Method, Task, restricted
+from transferlib.continual.tasks import Method, Task, restricted
 from transferlib.errors import UserError
 
 
@@ -48,7 +48,7 @@ class Reservoir:
         self.seen += room
         for one, label in zip(x[room:], y[room:], strict=True):
             self.seen += 1
-            slot = int(torch.randint(self.seen, (1,), generator=self._generator))
+            slot = int(torch.randint(self.seen, (1,), generator=self._generator, device="cpu"))
             if slot < len(self):
                 self.x[slot], self.y[slot] = one, label
 
@@ -59,7 +59,7 @@ class Reservoir:
         """
         if self.x is None or self.y is None or not len(self):
             raise UserError("The memory is empty: call add(x, y) before sample(n).")
-        picks = torch.randperm(len(self), generator=self._generator)[:n]
+        picks = torch.randperm(len(self), generator=self._generator, device="cpu")[:n]
         return self.x[picks], self.y[picks]
 
 

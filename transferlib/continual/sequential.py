@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor, nn
 
 from transferlib.continual.fisher import fisher
-from transferlib.continual.penalties import EWC, L2SP, Weights, snapshot
-from transferlib.continual.streams import Method, Task
+from transferlib.continual.penalties import EWC, L2SP, snapshot
+from transferlib.continual.springs import Weights, grown
+from transferlib.continual.tasks import Method, Task
 from transferlib.errors import UserError
 
 Measure = Callable[..., Weights]  # (model, (x, y), columns=…) → {name: Fisher}: fisher, fast_fisher, …
@@ -64,6 +66,6 @@ class OnlineEWC(SequentialEWC):
     def end(self, task: Task, some: Tensor) -> None:
         """Let the old Fisher fade by γ, add the one of ``some`` rows, and hold the weights as they are now."""
         new = self.measure(self.model, task.placed(some), columns=task.columns)
-        before = self.importance
-        self.importance = {n: f + self.gamma * before[n] if n in before else f for n, f in new.items()}
+        faded = {n: grown(self.importance.get(n), torch.zeros_like(f)) for n, f in new.items()}
+        self.importance = {n: f + self.gamma * faded[n] for n, f in new.items()}
         self.held = [EWC(self.model, self.importance, snapshot(self.model), self.lam)]
