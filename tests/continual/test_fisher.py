@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from transferlib.continual.fisher import fisher, wrong_batched_fisher
+from transferlib.continual.fisher import fast_fisher, fisher, wrong_batched_fisher
 from transferlib.errors import UserError
 
 
@@ -81,19 +81,27 @@ def test_sampled_fisher_repeats_with_its_seed_and_ignores_the_global_one():
     assert not same(first, fisher(model, x, labels="sample", seed=4))
 
 
+@pytest.mark.parametrize("labels", ["exact", "sample", "empirical"])
+@pytest.mark.parametrize("columns", [None, [0, 2, 3]])
+def test_the_plain_fisher_and_the_fast_one_agree(labels, columns):
+    model, (x, y) = mlp(6, 10, 8, 4), data()
+    given = {"labels": labels, "columns": columns, "samples": 3, "seed": 5}
+    assert same(fast_fisher(model, (x, y), batch_size=7, **given), fisher(model, (x, y), **given), rel=1e-10)
+
+
 @pytest.mark.parametrize("batch_size", [5, 24, 100])
 def test_fast_linear_fisher_equals_the_per_sample_loop(batch_size):
     x, y = data()
     model = mlp(6, 10, 8, 3)
-    assert same(fisher(model, x, batch_size=batch_size), by_hand(model, x))
-    assert same(fisher(model, (x, y), "empirical", batch_size=batch_size), by_hand(model, x, y))
+    assert same(fast_fisher(model, x, batch_size=batch_size), by_hand(model, x))
+    assert same(fast_fisher(model, (x, y), "empirical", batch_size=batch_size), by_hand(model, x, y))
 
 
 def test_float32_fast_fisher_equals_the_double_loop_to_a_millionth():
     x, _ = data()
     model = mlp(6, 10, 3)
     exact = by_hand(model, x)
-    found = fisher(model.float(), x.float())
+    found = fast_fisher(model.float(), x.float())
     assert same({k: v.double() for k, v in found.items()}, exact, rel=1e-6)
 
 
@@ -175,6 +183,7 @@ class Conv(nn.Module):
 def test_networks_outside_the_fast_path_are_still_exact(make):
     torch.manual_seed(0)
     model, (x, _) = make().double(), data()
+    assert same(fast_fisher(model, x), by_hand(model, x))
     assert same(fisher(model, x), by_hand(model, x))
 
 
@@ -192,7 +201,7 @@ def test_bias_only_training_of_a_layer_called_twice_is_still_exact():
     model, (x, _) = Tied().double(), data()
     whole = by_hand(model, x)
     model.inner.weight.requires_grad_(False)
-    assert same(fisher(model, x), {k: v for k, v in whole.items() if k != "inner.weight"})
+    assert same(fast_fisher(model, x), {k: v for k, v in whole.items() if k != "inner.weight"})
 
 
 def test_frozen_layers_get_no_fisher_and_do_not_disturb_the_rest():

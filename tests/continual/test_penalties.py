@@ -6,8 +6,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from transferlib.continual.fisher import fisher
-from transferlib.continual.penalties import EWC, L2SP, SI, mas_importance, quadratic, snapshot
+from transferlib.continual.importance import SI, fast_mas_importance, mas_importance
+from transferlib.continual.penalties import EWC, L2SP, quadratic, snapshot
 from transferlib.continual.per_example import per_sample_sum
+from transferlib.continual.springs import fast_quadratic
 from transferlib.errors import UserError
 
 
@@ -110,16 +112,15 @@ def train_si(si: SI, model: nn.Module, x: Tensor, y: Tensor, steps: int, lr: flo
     for _ in range(steps):
         optimiser.zero_grad()
         F.cross_entropy(model(x), y).backward()
-        si.note_gradient(model)
         si.penalty(model).backward()
         optimiser.step()
-        si.note_step(model)
 
 
 def test_si_path_integral_is_the_drop_of_the_loss():
     model, (x, y) = net(), data()
     si, before = SI(model, c=1.0), F.cross_entropy(model(x), y)
     train_si(si, model, x, y, 400, lr=0.01)
+    si._note_step(model)
     drop = (before - F.cross_entropy(model(x), y)).item()
     assert drop > 0.1
     assert float(sum(w.sum() for w in si.omega.values())) == pytest.approx(drop, rel=0.01)
@@ -136,10 +137,12 @@ def test_si_importance_uses_the_task_gradient_not_the_penalty_gradient():
     ):  # a task loss with one constant slope: ω must be −slope · (end − start), whatever the spring does
         optimiser.zero_grad()
         sum((slope[n] * p).sum() for n, p in model.named_parameters()).backward()
-        si.note_gradient(model)
         si.penalty(model).backward()
         optimiser.step()
-        si.note_step(model)
+    with torch.no_grad():
+        si.penalty(model)  # looking at the penalty notes nothing
+    assert all(torch.equal(g, slope[n]) for n, g in si._gradient.items())
+    si._note_step(model)
     assert all(torch.allclose(si.omega[n], -slope[n] * (end - start[n])) for n, end in snapshot(model).items())
 
 
@@ -147,8 +150,9 @@ def test_si_importance_follows_its_formula_with_c_and_xi():
     model, (x, y) = net(), data()
     si, start = SI(model, c=0.7, xi=0.2), snapshot(model)
     train_si(si, model, x, y, 30)
+    si._note_step(model)
     omega, now = {n: w.clone() for n, w in si.omega.items()}, snapshot(model)
-    si.end_task(model)
+    si.end()
     for n in now:
         assert torch.allclose(si.importance[n], omega[n].clamp(min=0) / ((now[n] - start[n]) ** 2 + 0.2))
         assert torch.equal(si.theta_star[n], now[n])
@@ -162,12 +166,12 @@ def test_si_never_pushes_and_skips_parameters_without_a_gradient():
     model, x = net(), data()[0]
     si = SI(model, c=1.0)
     model[0](x).sum().backward()  # the head gets no gradient
-    si.note_gradient(model)
+    si.penalty(model)
     moved(model)
-    si.note_step(model)
+    si._note_step(model)
     assert not si.omega["2.weight"].any()
     assert (si.omega["0.bias"] < 0).any()
-    si.end_task(model)
+    si.end()
     assert all((v >= 0).all() for v in si.importance.values())
 
 
@@ -177,7 +181,7 @@ def test_si_strength_changes_the_weights_on_the_cpu():
         model = net()
         si = SI(model, c=c)
         train_si(si, model, *data(seed=1), 50)
-        si.end_task(model)
+        si.end()
         train_si(si, model, *data(seed=2), 50)
         ends.append(torch.cat([(p - si.theta_star[n]).flatten() for n, p in model.named_parameters()]).norm())
     assert ends[1] < 0.8 * ends[0]
@@ -187,17 +191,24 @@ def test_mas_importance_of_a_linear_map_is_its_closed_form():
     x, _ = data()
     model = nn.Linear(5, 3).double()
     out = model(x).detach()
-    found = mas_importance(model, x, batch_size=7)
-    assert torch.allclose(found["weight"], (2 * out.abs()).T @ x.abs() / len(x))
-    assert torch.allclose(found["bias"], 2 * out.abs().mean(0))
+    for found in (mas_importance(model, x), fast_mas_importance(model, x, batch_size=7)):
+        assert torch.allclose(found["weight"], (2 * out.abs()).T @ x.abs() / len(x))
+        assert torch.allclose(found["bias"], 2 * out.abs().mean(0))
+
+
+def test_the_plain_mas_importance_and_the_fast_one_agree():
+    model, (x, _) = net(), data()
+    plain, fast = mas_importance(model, x), fast_mas_importance(model, x, batch_size=7)
+    assert all(torch.allclose(fast[n], plain[n], rtol=1e-10) for n in plain)
 
 
 def test_mas_measures_in_eval_mode_and_leaves_the_buffers_alone():
     x, _ = data()
     model = nn.Sequential(nn.Linear(5, 6), nn.BatchNorm1d(6), nn.Dropout(0.5), nn.Linear(6, 3)).double().train()
     before = {n: b.clone() for n, b in model.named_buffers()}
-    first, second = mas_importance(model, x), mas_importance(model, x)
-    assert all(torch.equal(first[n], second[n]) for n in first)
+    for measure in (mas_importance, fast_mas_importance):
+        first, second = measure(model, x), measure(model, x)
+        assert all(torch.equal(first[n], second[n]) for n in first)
     assert all(torch.equal(b, before[n]) for n, b in model.named_buffers())
     assert model.training
 
@@ -244,10 +255,54 @@ def test_bad_input_is_said_in_one_sentence():
         SI(net().requires_grad_(False), c=1)
 
 
-def test_a_second_derivative_of_the_penalty_is_the_stiffness():
+def test_the_plain_quadratic_and_the_fast_one_agree_in_value_and_gradient():
+    model, (x, y) = net(), data()
+    star, stiffness = snapshot(model), fisher(model, (x, y))
+    moved(model)
+    plain, fast = (form(model, star, stiffness, 3.0) for form in (quadratic, fast_quadratic))
+    assert torch.allclose(fast, plain, rtol=1e-12)
+    slopes = [torch.autograd.grad(value, list(model.parameters())) for value in (plain, fast)]
+    assert all(torch.allclose(b, a, rtol=1e-12) for a, b in zip(*slopes, strict=True))
+
+
+def held(form, model, star, stiffness):
+    """The penalty as a function of the weights, for torch.func."""
+
+    class Held(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self) -> Tensor:
+            return form(self.model, star, stiffness, 3.0)
+
+    wrapped = Held()
+    return lambda weights: torch.func.functional_call(wrapped, {f"model.{n}": w for n, w in weights.items()}, ())
+
+
+@pytest.mark.parametrize("form", [quadratic, fast_quadratic])
+def test_torch_func_sees_the_penalty_its_gradient_its_hessian_and_a_batch_of_weights(form):
     model = net()
     star, stiffness = snapshot(model), {n: t.abs() for n, t in snapshot(model).items()}
-    value = quadratic(moved(model), star, stiffness, 3.0)
+    weights, penalty = snapshot(moved(model)), held(form, model, star, stiffness)
+    wanted = {n: 3 * stiffness[n] * (w - star[n]) for n, w in weights.items()}
+    slope = torch.func.grad(penalty)(weights)
+    assert all(torch.allclose(slope[n], wanted[n]) for n in wanted)
+    curve = torch.func.grad(lambda w: sum(g.sum() for g in torch.func.grad(penalty)(w).values()))(weights)
+    assert all(torch.allclose(curve[n], 3 * stiffness[n]) for n in wanted)
+    many = {n: torch.stack([w, star[n]]) for n, w in weights.items()}  # (2, …)
+    assert torch.allclose(torch.func.vmap(penalty)(many), torch.stack([penalty(weights), penalty(star)]))
+    each = torch.func.vmap(lambda scale: scale * form(model, star, stiffness, 3.0))(torch.ones(2, dtype=torch.double))
+    assert torch.allclose(each, penalty(weights).expand(2))
+    _, along = torch.func.jvp(penalty, (weights,), (weights,))
+    assert torch.allclose(along, sum((wanted[n] * w).sum() for n, w in weights.items()))
+
+
+@pytest.mark.parametrize("form", [quadratic, fast_quadratic])
+def test_a_second_derivative_of_the_penalty_is_the_stiffness(form):
+    model = net()
+    star, stiffness = snapshot(model), {n: t.abs() for n, t in snapshot(model).items()}
+    value = form(moved(model), star, stiffness, 3.0)
     grads = torch.autograd.grad(value, list(model.parameters()), create_graph=True)
     assert all(
         torch.allclose(g, 3 * s * (p - star[n]))
@@ -261,10 +316,10 @@ def test_si_importance_adds_up_over_tasks():
     model, (x, y) = net(), data()
     si = SI(model, c=1.0)
     train_si(si, model, x, y, 20)
-    si.end_task(model)
+    si.end()
     first = {n: v.clone() for n, v in si.importance.items()}
     train_si(si, model, x, y.flip(0), 20)
-    si.end_task(model)
+    si.end()
     assert all((si.importance[n] >= first[n]).all() and (si.importance[n] > first[n]).any() for n in first)
 
 

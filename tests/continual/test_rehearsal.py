@@ -43,6 +43,22 @@ def test_batches_and_single_examples_give_the_same_memory():
     assert torch.equal(one.y, many.y)
 
 
+def test_a_memory_without_a_limit_keeps_everything_in_order():
+    memory = Reservoir(None)
+    for part in torch.arange(30).split(7):
+        memory.add(part[:, None].float(), part)
+    assert torch.equal(memory.y, torch.arange(30))
+    assert (len(memory), memory.seen) == (30, 30)
+
+
+def test_notes_beside_a_label_travel_with_its_example():
+    memory, y = Reservoir(6), torch.arange(50)
+    memory.add(y[:, None].float(), torch.stack([y, y % 7], dim=1))
+    x, notes = memory.sample(6)
+    assert torch.equal(x[:, 0].long(), notes[:, 0])
+    assert torch.equal(notes[:, 0] % 7, notes[:, 1])
+
+
 def test_the_memory_is_a_copy():
     x = torch.zeros(3, 2)
     memory = Reservoir(3)

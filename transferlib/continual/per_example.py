@@ -1,4 +1,4 @@
-"""Sums over examples of a function of each example's own gradient, the base of every importance measure."""
+"""The fast path of ``fast_fisher`` and ``fast_mas_importance``: sums over examples, a function of each gradient."""
 
 from collections.abc import Callable, Iterator
 
@@ -20,6 +20,29 @@ def trainable(model: nn.Module) -> dict[str, nn.Parameter]:
     return found
 
 
+def wide(p: Tensor) -> torch.dtype:
+    """The type that sums over examples are kept in: float32 for half precision, where they would stall."""
+    return torch.promote_types(p.dtype, torch.float32)
+
+
+def tensor_of(out: object) -> Tensor:
+    """A model's output, or the ``logits`` of an output object. Raises ``UserError`` where there is no tensor."""
+    found = out if isinstance(out, Tensor) else getattr(out, "logits", None)
+    if not isinstance(found, Tensor):
+        raise UserError(
+            f"The model answers with a {type(out).__name__}, not a tensor: wrap it in a module that returns its logits."
+        )
+    return found
+
+
+def mean(total: dict[str, Tensor], n: int, what: str) -> dict[str, Tensor]:
+    """Sums over n examples → means. Raises ``UserError`` when one is not finite."""
+    for name, value in total.items():
+        if not value.isfinite().all():
+            raise UserError(f"The {what} of {name!r} is not finite: look for NaN in x and in the weights.")
+    return {name: value / n for name, value in total.items()}
+
+
 def per_sample_sum(
     model: nn.Module, x: Tensor, losses: Losses, transform: Transform, batch_size: int = 128
 ) -> dict[str, Tensor]:
@@ -30,7 +53,8 @@ def per_sample_sum(
     parameters all sit in linear layers take that path; all others are differentiated one example at a time.
 
     Arguments: ``x`` (N, …); ``losses(outputs, start)`` yields per-example losses (B,) for rows start … start + B.
-    Returns {name: tensor shaped as the parameter}. Raises ``UserError`` for no example or no trainable parameter.
+    Returns {name: tensor shaped as the parameter}, float32 for half precision. Raises ``UserError`` for no example, no
+    trainable parameter, and a model that answers with neither a tensor nor an object with ``logits``.
     """
     if len(x) == 0:
         raise UserError("There is no example to measure on: pass at least one row of x.")
@@ -44,13 +68,13 @@ def per_sample_sum(
 def _loop(
     model: nn.Module, params: dict[str, nn.Parameter], x: Tensor, losses: Losses, transform: Transform
 ) -> dict[str, Tensor]:
-    total = {name: torch.zeros_like(p) for name, p in params.items()}
+    total = {name: torch.zeros_like(p, dtype=wide(p)) for name, p in params.items()}
     for n in range(len(x)):
-        for loss in losses(model(x[n : n + 1]), n):
+        for loss in losses(tensor_of(model(x[n : n + 1])), n):
             grads = torch.autograd.grad(loss.sum(), list(params.values()), retain_graph=True, allow_unused=True)
             for name, g in zip(params, grads, strict=True):
                 if g is not None:
-                    total[name] += transform(g)
+                    total[name] += transform(g.to(wide(g)))
     return total
 
 
@@ -63,19 +87,20 @@ def _linear(
     live = {n: m for n, m in layers.items() if any(p.requires_grad for p in m.parameters())}
     if not set(params) <= set(owned) or not _explains(model, live, x[:4]):
         return None
-    total = {name: torch.zeros_like(p) for name, p in params.items()}
+    total = {name: torch.zeros_like(p, dtype=wide(p)) for name, p in params.items()}
     for start in range(0, len(x), batch_size):
         out, calls = _recorded(model, live, x[start : start + batch_size])
         if calls is None:
             return None
         outputs = [o for _, o in calls.values()]
-        squared = [transform(a) for a, _ in calls.values()]  # (B, in)
+        squared = [transform(a.to(wide(a))) for a, _ in calls.values()]  # (B, in)
         for loss in losses(out, start):
             at_outputs = torch.autograd.grad(loss.sum(), outputs, retain_graph=True, allow_unused=True)
             for name, a, g in zip(calls, squared, at_outputs, strict=True):
                 if g is None:
                     continue
-                weight, bias, h = f"{name}.weight".lstrip("."), f"{name}.bias".lstrip("."), transform(g)  # (B, out)
+                weight, bias = f"{name}.weight".lstrip("."), f"{name}.bias".lstrip(".")
+                h = transform(g.to(wide(g)))  # (B, out)
                 if weight in total:
                     total[weight].addmm_(h.T, a)  # (out, B) @ (B, in)
                 if bias in total:
@@ -94,7 +119,7 @@ def _recorded(
 
     hooks = [m.register_forward_hook(keep(n)) for n, m in live.items()]
     try:
-        out = model(x)
+        out = tensor_of(model(x))
     finally:
         for hook in hooks:
             hook.remove()
@@ -104,7 +129,13 @@ def _recorded(
 
 
 def _explains(model: nn.Module, live: dict[str, nn.Linear], x: Tensor) -> bool:
-    """Is Σ_n g aᵀ autograd's gradient, on a few rows? No: a weight is also used elsewhere, or outside of its layer."""
+    """Is Σ_n g aᵀ autograd's gradient, on a few rows? No: a weight is also used elsewhere, or outside of its layer.
+
+    And is a row's output the same alone? No: the model mixes the rows of a batch.
+    """
+    together, alone = (torch.cat([tensor_of(model(rows)) for rows in x.split(size)]) for size in (len(x), 1))
+    if (together - alone).norm() > 1e-3 * alone.norm():
+        return False
     out, calls = _recorded(model, live, x)
     if calls is None:
         return False

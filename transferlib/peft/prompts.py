@@ -122,6 +122,7 @@ class Prefix(nn.Module):
 
     def _cache(self, n: int) -> Any:
         """The learned keys and values as transformers' cache, for ``n`` texts."""
+        needs("transformers", "lm", "A prefix")
         from transformers import DynamicCache
 
         cache = DynamicCache()

@@ -20,7 +20,8 @@ def interpolate(pretrained: Mapping[str, Tensor], fine_tuned: Mapping[str, Tenso
     from ``fine_tuned``. Both need a head for the same classes, or none.
 
     Raises:
-        UserError: ``share`` outside 0..1, or two models with other names or shapes.
+        UserError: ``share`` outside 0..1, two models with other names or shapes, or one model's memory given twice:
+            ``model.state_dict()`` follows the model, so copy it before you fine-tune.
 
     >>> interpolate({"w": torch.tensor([0.0, 2.0])}, {"w": torch.tensor([1.0, 4.0])}, share=0.5)
     {'w': tensor([0.5000, 3.0000])}
@@ -29,6 +30,12 @@ def interpolate(pretrained: Mapping[str, Tensor], fine_tuned: Mapping[str, Tenso
         raise UserError(f"share = {share} is not between the two models: use 0 (pretrained) to 1 (fine-tuned).")
     if odd := sorted(set(pretrained) ^ set(fine_tuned)):
         raise UserError(f"Only one of the two models has {odd[0]!r}: interpolate models of one architecture and head.")
+    floats = [name for name, t in fine_tuned.items() if t.is_floating_point() and t.numel()]
+    if floats and all(pretrained[name].data_ptr() == fine_tuned[name].data_ptr() for name in floats):
+        raise UserError(
+            "Both models are the same tensors, so there is no line between them: keep a copy of the state dict, "
+            "copy.deepcopy(model.state_dict()), before you fine-tune."
+        )
     mixed = {}
     for name, end in fine_tuned.items():
         start = pretrained[name]
