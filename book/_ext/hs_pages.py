@@ -3,6 +3,7 @@
 Each is a directive that reads what the chapters left behind, so a page never repeats a number by hand.
 """
 
+import json
 import re
 from html import escape
 from pathlib import Path
@@ -155,6 +156,32 @@ class Provenance(_Page):
         return [self.raw(scrolling(f"<thead><tr>{heads}</tr></thead><tbody>{''.join(rows)}</tbody>", "Provenance"))]
 
 
+class Replicate(_Page):
+    """How many claims hold, are weaker, are contradicted: a row a run of ``make replicate``, a row a chapter inside."""
+
+    def run(self) -> list[nodes.Node]:
+        path = Path(self.env.srcdir) / "reference" / "replicate.json"
+        self.env.note_dependency(str(path))
+        runs = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        if not runs:
+            return self.nothing("`make replicate` has not been run yet: no claim has been tried with other seeds.")
+        rows = []
+        for name, body in sorted(runs.items()):
+            verdicts = ("holds", "weaker", "contradicted")
+            counts = [sum(len(row[v]) for row in body["chapters"].values()) for v in verdicts]
+            odd = [f"{number} {claim}" for number, row in sorted(body["chapters"].items())
+                   for verdict in verdicts[1:] for claim in row[verdict]]  # fmt: skip
+            cells = [*counts, len(body["chapters"]), body["processor"], body["date"], body["commit"][:10]]
+            rows.append(
+                f'<tr><th scope="row">{escape(name)}</th>{"".join(f"<td>{escape(str(c))}</td>" for c in cells)}</tr>'
+                f'<tr class="hs-table__more"><td colspan="8">{escape("not holding: " + ", ".join(odd) if odd else "")}'
+                "</td></tr>"
+            )
+        names = ("Run", "Hold", "Weaker", "Contradicted", "Chapters", "Processor", "Date", "Commit")
+        heads = "".join(f'<th scope="col">{name}</th>' for name in names)
+        return [self.raw(scrolling(f"<thead><tr>{heads}</tr></thead><tbody>{''.join(rows)}</tbody>", "Replication"))]
+
+
 def scrolling(rows: str, label: str) -> str:
     """A table that scrolls sideways on its own, also from the keyboard."""
     return (
@@ -241,6 +268,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
         ("chapter-list", Contents),
         ("provenance", Provenance),
         ("claims", Claims),
+        ("replicate", Replicate),
         ("measured", Measured),
         ("gallery", Gallery),
         ("exercises", Exercises),

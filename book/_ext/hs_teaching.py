@@ -27,7 +27,7 @@ def checked(path: Path) -> str:
     if len(svg.encode()) > LARGEST:
         raise ValueError(f"{path.name} has {len(svg.encode()):,} bytes, above {LARGEST:,}: draw it with fewer points")
     for part in ("title", "desc"):
-        if not re.search(rf"<{part}[^>]*>\s*\S", svg):
+        if not re.search(rf"<{part}[^>]*>\s*[^<\s]", svg):
             raise ValueError(f"{path.name} has no <{part}>: say what it shows, for those who cannot see it")
     if "<text" not in svg:
         raise ValueError(f"{path.name} holds no text as text: do not turn letters into paths")

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -100,3 +101,37 @@ def tab(browser: Any) -> Iterator[Callable[..., Any]]:
     yield open_tab
     for context in contexts:
         context.close()
+
+
+EXT = Path(__file__).resolve().parents[2] / "book" / "_ext"
+
+
+@pytest.fixture(scope="module")
+def render(tmp_path_factory):
+    """Build one page in a bare book; gives its HTML and the warnings."""
+    from sphinx.application import Sphinx
+    from sphinx.util.console import nocolor
+    from sphinx.util.docutils import docutils_namespace
+
+    nocolor()
+
+    def build(markdown: str, notation: str = "") -> tuple[str, str]:
+        folder = tmp_path_factory.mktemp("book")
+        source = folder / "src"
+        source.mkdir()
+        (source / "conf.py").write_text(
+            f"import sys; sys.path.insert(0, {str(EXT)!r})\n"
+            "extensions = ['myst_parser', 'hs_katex', 'hs_reading', 'hs_teaching', 'hs_widgets']\n"
+            "extensions += ['hs_pages', 'hs_terms', 'hs_reference']\n"
+            "html_theme = 'basic'\nhtml_math_renderer = 'hs_katex'\n"
+            "myst_enable_extensions = ['colon_fence', 'dollarmath']\nexclude_patterns = ['notation.md']\n"
+        )
+        (source / "index.md").write_text(f"# A page\n\n{markdown}\n")
+        if notation:
+            (source / "notation.md").write_text(notation)
+        warnings = StringIO()
+        with docutils_namespace():
+            Sphinx(source, source, folder / "out", folder / "doctrees", "html", status=None, warning=warnings).build()
+        return (folder / "out" / "index.html").read_text(), warnings.getvalue()
+
+    return build

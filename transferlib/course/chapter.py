@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from matplotlib.figure import Figure
 
 from transferlib.course import claims as claiming
-from transferlib.course import figures, profiles
+from transferlib.course import figures, profiles, reading
 from transferlib.course.facts import Condition
 from transferlib.course.intervals import Interval
 from transferlib.course.printing import ends, number
@@ -111,7 +111,15 @@ class Run:
         if any(known.id == claim.id for known in self.claims):
             raise UserError(f"Chapter {self.chapter}: the claim {claim.id!r} is made twice; give it another id.")
         self.claims.append(claim)
-        return HTML(claiming.html(claim))
+        return HTML(claiming.html(claim, self._recorded(claim.id, claim.value.mean)))
+
+    def _recorded(self, id: str, mean: float) -> str:
+        """For a learner: whether this run's number lies inside the recorded interval, and whose processor that was."""
+        reference = reading.reference(self.chapter) if record.folder() else {}
+        known = next((old["value"] for old in reference.get("claims", []) if old["id"] == id), None)
+        if known is None or self.profile != reference["profile"]:
+            return ""
+        return reading.inside(mean, known, reference["provenance"]["processor"])
 
     def figure(self, figure: Figure, name: str, alt: str, caption: str = "") -> Any:
         """Show a figure, and keep it as ``figures/NN-name.svg`` beside the metrics."""
@@ -138,7 +146,11 @@ class Run:
         write(_build() / "provenance" / f"{self.chapter}.json", json.dumps(facts, indent=1, sort_keys=True) + "\n")
         odd = [f"{claim.id!r} {claim.verdict}" for claim in self.claims if claim.verdict in ("weaker", "contradicted")]
         told = f"{len(self.claims)} claims" + (f", of which {', '.join(odd)}" if odd else "")
-        return f"Chapter {self.chapter}, profile {self.profile}, seed {self.seed}: {len(self.metrics)} values, {told}."
+        outside = reading.outside(self.metrics, self.chapter, self.profile) if record.folder() else ""
+        return (
+            f"Chapter {self.chapter}, profile {self.profile}, seed {self.seed}: {len(self.metrics)} values, {told}."
+            f"{outside}"
+        )
 
 
 def begin(chapter: str, profile: str, seed: int, device: str, data_root: str = "") -> Run:

@@ -159,8 +159,8 @@ def filled(id: str, statement: str, value: Interval, unit: str, digits: int) -> 
     return statement.replace("{value}", f"{number(value.mean, digits)}{' ' + unit if unit else ''}")
 
 
-def html(claim: Claim) -> str:
-    """The claim as a small box: statement, verdict in words, interval and what it covers, condition."""
+def html(claim: Claim, recorded: str = "") -> str:
+    """The claim as a small box: statement, verdict in words, interval and what it covers, condition, the record."""
     unit = f" {claim.unit}" if claim.unit else ""
     parts = [f"<strong>{WORDS[claim.verdict]}</strong>"]
     if claim.value.low != claim.value.high:
@@ -170,7 +170,7 @@ def html(claim: Claim) -> str:
         parts.append(f"this run could have seen a difference of {seen}{unit}")
     if claim.verdict in ("weaker", "contradicted"):
         parts.append(f"claimed: {claim.condition}")
-    parts += [escape(claim.where)] if claim.where else []
+    parts += [escape(part) for part in (claim.where, recorded) if part]
     return (
         f'<div class="hs-claim" data-verdict="{claim.verdict}" id="claim-{escape(claim.id, quote=True)}">'
         f'<p class="hs-claim__statement">{escape(claim.statement)}</p>'
