@@ -35,7 +35,8 @@ STATES = {
     "domain_gap": {"title": "Gap", "pairs": [
         {"id": "p", "label": "a <b>", "source": "a", "target": "b", "ways": [way("none"), way("mmd", {"lo": 0.1})]}]},
     "freeze_depth": {"title": "How <b> deep?", "start_n": 5, "start_k": 0, "chance": 0.1,
-        "layers": ["stem", "blocks.0"], "depths": [{"k": k, "trainable": 10, "memory": 1_500_000, "stored": 40} for k in (0, 1, 2)],
+        "layers": ["stem", "blocks.0"],
+        "depths": [{"k": k, "trainable": 10, "memory": 1_500_000, "stored": 40} for k in (0, 1, 2)],
         "budgets": [{"n": 5, "seeds": 4, "points": points(SPAN)}]},
     "label_budget": {"title": "A head start", "start_n": 1, "datasets": [
         {"id": "a", "label": "A <b>", "chance": 0.1, "gaps": [{"a": "probe", "b": "scratch", **LINE}],
