@@ -140,4 +140,4 @@ clean: ## Remove what was built; the environment and the caches stay
 	@rm -rf build .pytest_cache .mypy_cache .ruff_cache
 
 distclean: clean ## Remove the environment too
-	@rm -rf .venv .venv.lock transferlib.egg-info
+	@rm -rf .venv .venv.lock transferlib.egg-info node_modules

@@ -6,7 +6,7 @@ if ! command -v npm >/dev/null 2>&1; then
   exit 0
 fi
 if [ ! -d node_modules ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then
-  npm ci --ignore-scripts --no-audit --no-fund --silent || {
+  npm ci --ignore-scripts --no-audit --no-fund --fetch-retries 0 --silent || {
     echo "The JavaScript was not linted: npm could not fetch the tools that package-lock.json names."
     exit 0
   }

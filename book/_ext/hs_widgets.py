@@ -23,7 +23,7 @@ ASSETS = base.HERE
 def classic(name: str, source: str) -> str:
     """A widget's module as a function that runs at once, beside the constant ``kit``, and names what it exports."""
     body, _, exported = base.joined(name, source).partition("export default ")
-    return f"(() => {{\n{body}widgets[{json.dumps(name)}] = {exported.rstrip()}\n}})();\n"
+    return f"(() => {{\n{body}window.hsWidgets[{json.dumps(name)}] = {exported.rstrip()}\n}})();\n"
 
 
 def bundle() -> str:
@@ -31,9 +31,7 @@ def bundle() -> str:
     modules = [path for path in sorted(ASSETS.glob("*.js")) if path.stem not in ("kit", "hydrate")]
     parts = "".join(classic(path.stem, path.read_text(encoding="utf-8")) for path in modules)
     hydrate = (ASSETS / "hydrate.js").read_text(encoding="utf-8")
-    return (
-        f'(() => {{\n"use strict";\nconst widgets = (window.hsWidgets ??= {{}});\n{base.kit()}{parts}{hydrate}}})();\n'
-    )
+    return f'(() => {{\n"use strict";\nwindow.hsWidgets ??= {{}};\n{base.kit()}{parts}{hydrate}}})();\n'
 
 
 def styles() -> str:

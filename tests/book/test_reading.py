@@ -164,7 +164,7 @@ def test_the_contents_open_without_javascript(site, tab):
 
 
 def chart(page):
-    if page.locator(".hs-lb__slider").count() == 0:
+    if page.locator(".hs-lb .hs-kit__slider").count() == 0:
         pytest.skip("no chapter with the label-budget chart has been executed")
     return page.locator(".hs-lb").first
 
@@ -173,13 +173,13 @@ def test_the_slider_moves_chart_and_read_out_by_keyboard(site, tab):
     page = tab()
     page.goto(f"{site}index.html")
     box = chart(page)
-    before = (box.get_attribute("data-n"), box.locator(".hs-lb__readout").inner_text())
-    cursor = box.locator(".hs-lb__cursor").get_attribute("d")
-    box.locator(".hs-lb__slider").focus()
+    before = (box.get_attribute("data-n"), box.locator(".hs-kit__readout").inner_text())
+    cursor = box.locator(".hs-kit__cursor").get_attribute("d")
+    box.locator(".hs-kit__slider").focus()
     page.keyboard.press("ArrowLeft")
     assert box.get_attribute("data-n") != before[0]
-    assert box.locator(".hs-lb__readout").inner_text() != before[1]
-    assert box.locator(".hs-lb__cursor").get_attribute("d") != cursor
+    assert box.locator(".hs-kit__readout").inner_text() != before[1]
+    assert box.locator(".hs-kit__cursor").get_attribute("d") != cursor
     page.wait_for_timeout(400)
     assert f"{box.get_attribute('data-n')} labels per class" in box.locator("[data-role=live]").inner_text()
 
@@ -188,12 +188,12 @@ def test_the_slider_moves_chart_and_read_out_by_mouse(site, tab):
     page = tab()
     page.goto(f"{site}index.html")
     box = chart(page)
-    before = (box.get_attribute("data-n"), box.locator(".hs-lb__readout").inner_text())
-    box.locator(".hs-lb__slider").scroll_into_view_if_needed()
-    place = box.locator(".hs-lb__slider").bounding_box()
+    before = (box.get_attribute("data-n"), box.locator(".hs-kit__readout").inner_text())
+    box.locator(".hs-kit__slider").scroll_into_view_if_needed()
+    place = box.locator(".hs-kit__slider").bounding_box()
     page.mouse.click(place["x"] + 0.1 * place["width"], place["y"] + place["height"] / 2)
     assert box.get_attribute("data-n") != before[0]
-    assert box.locator(".hs-lb__readout").inner_text() != before[1]
+    assert box.locator(".hs-kit__readout").inner_text() != before[1]
 
 
 def test_the_numbers_of_the_chart_are_a_table_without_javascript(site, tab):

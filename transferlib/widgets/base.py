@@ -13,7 +13,7 @@ from transferlib.errors import UserError, needs
 
 HERE = Path(__file__).parent
 EXPORT = re.compile(r"^export (?=(?:function|const) (\w+))", re.M)
-IMPORT = re.compile(r'^import (\{[\w,\s]*\}) from "\./kit\.js";$', re.M)
+IMPORT = re.compile(r'^import (\{\s*\w+(?:,\s*\w+)*,?\s*\}) from "\./kit\.js";$', re.M)
 
 
 def check_finite(what: str, numbers: Iterable[Any], fix: str = "") -> None:

@@ -47,6 +47,7 @@ function render({ model, el }) {
   });
   const list = make("ul", "hs-dg__key");
   ui.svg.setAttribute("class", "hs-dg__map");
+  ui.numbers.remove(); // the read-out holds every number
   ui.stage.prepend(list);
   ui.stage.append(wrap("div", "hs-dg__slide",
     [make("span", "hs-dg__ends", "before"), ui.slider, make("span", "hs-dg__ends", "after")]));

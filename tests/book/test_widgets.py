@@ -1,0 +1,123 @@
+"""Every widget in a browser: in a page opened from disk, and as the one module that JupyterLab runs."""
+
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "book" / "_ext"))
+import hs_widgets
+
+from transferlib.widgets import base
+
+SPAN = {"mean": 0.5, "lo": 0.4, "hi": 0.6}
+LINE = {"n": [1, 5, 20], "mean": [0.3, 0.4, 0.5], "lo": [0.2, 0.3, 0.4], "hi": [0.4, 0.5, 0.6]}
+PIXEL = (
+    "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNkYAAAAAYAAjCB0C8AAAAASUVORK5CYII="
+)
+
+
+def points(gain):
+    return [{"k": k, **SPAN, "train": 0.9, "gain": gain if k else None} for k in (0, 1, 2)]
+
+
+def way(name, gain=None):
+    span = {**SPAN, "seeds": 3}
+    return {"id": name, "label": name, "s": [[0, 1], [1, 0]], "t": [[0.2, 0.2]], "wrong": [0], "apart": 0.9,
+            "accuracy": span, "gain": gain and {**span, **gain}}  # fmt: skip
+
+
+STATES = {
+    "dial": {"title": "What does it do?", "start_n": 0, "datasets": [
+        {"label": "Digits <b>", "x": ["0", "1", "10"], "x_label": "λ", "y_label": "accuracy (%)",
+         "say": ["a", "b", "c"], "series": [{"label": "old", "mean": [1, 2, 3], "lo": [0, 1, 2], "hi": [2, 3, 4]}]}]},
+    "domain_gap": {"title": "Gap", "pairs": [
+        {"id": "p", "label": "a <b>", "source": "a", "target": "b", "ways": [way("none"), way("mmd", {"lo": 0.1})]}]},
+    "freeze_depth": {"title": "How <b> deep?", "start_n": 5, "start_k": 0, "chance": 0.1,
+        "layers": ["stem", "blocks.0"],
+        "depths": [{"k": k, "trainable": 10, "memory": 1_500_000, "stored": 40} for k in (0, 1, 2)],
+        "budgets": [{"n": 5, "seeds": 4, "points": points(SPAN)}]},
+    "label_budget": {"title": "A head start", "start_n": 1, "datasets": [
+        {"id": "a", "label": "A <b>", "chance": 0.1, "gaps": [{"a": "probe", "b": "scratch", **LINE}],
+         "strategies": [{"id": "probe", "label": "probe", **LINE}, {"id": "scratch", "label": "scratch", **LINE}]}]},
+    "layer_explorer": {"title": "Layers", "start": 0,
+        "layers": [{"id": i, "label": f"{i} <b>", "shape": "3 × 3", "filters": PIXEL, "note": "n"} for i in "abc"],
+        "sets": [{"id": "a", "label": "A", "chance": 0.1, "seeds": 3, "trained": [SPAN] * 3, "random": [SPAN] * 3,
+                  "pictures": [{"label": "shoe", "src": PIXEL, "maps": [PIXEL] * 3}]}]},
+}  # fmt: skip
+PLACES = {"dial": "n", "domain_gap": "after", "freeze_depth": "k", "label_budget": "n", "layer_explorer": "layer"}
+MODEL = """async ([module, state]) => {
+  const listeners = {};
+  window.values = { state };
+  window.kernel = (name, value) => { values[name] = value; (listeners[`change:${name}`] ?? []).forEach((f) => f()); };
+  const model = { get: (name) => values[name], set: (name, value) => { values[name] = value; }, save_changes() {},
+    on: (event, f) => { (listeners[event] ??= []).push(f); },
+    off: (event, f) => { listeners[event] = listeners[event].filter((known) => known !== f); } };
+  const { default: widget } = await import(URL.createObjectURL(new Blob([module], { type: "text/javascript" })));
+  window.stop = widget.render({ model, el: document.body });
+  window.heard = () => Object.values(listeners).flat().length;
+}"""
+
+
+@pytest.fixture
+def on_disk(tmp_path):
+    """A page with every widget, opened from disk."""
+    (tmp_path / "w.js").write_text(hs_widgets.bundle(), encoding="utf-8")
+    (tmp_path / "w.css").write_text(hs_widgets.styles(), encoding="utf-8")
+    twins = "".join(import_module(f"transferlib.widgets.{name}").html(state) for name, state in STATES.items())
+    head = '<meta charset="utf-8"><link rel="stylesheet" href="w.css"><script defer src="w.js"></script>'
+    path = tmp_path / "page.html"
+    path.write_text(f'<!doctype html><html lang="en"><head>{head}</head><body>{twins}</body></html>', encoding="utf-8")
+    return path.as_uri()
+
+
+def test_a_page_from_disk_brings_every_widget_to_life(tab, on_disk):
+    page = tab()
+    page.goto(on_disk)
+    assert page.locator("section.hs-kit").count() == len(STATES)
+    assert page.locator(".hs-widget__fallback").count() == 0
+    assert page.locator("section.hs-kit b").count() == 0  # labels are text
+    for name, place in PLACES.items():
+        root = page.locator(f'[data-widget="{name}"] section')
+        before, shown = root.get_attribute(f"data-{place}"), root.get_by_role("slider").get_attribute("aria-valuetext")
+        root.get_by_role("slider").focus()
+        page.keyboard.press("ArrowRight")
+        assert root.get_attribute(f"data-{place}") != before, name
+        assert root.get_by_role("slider").get_attribute("aria-valuetext") != shown
+        page.wait_for_timeout(350)
+        assert root.locator("[data-role=live]").inner_text()
+        assert root.locator("details").count() == (name != "domain_gap")
+    assert page.troubles == []
+
+
+@pytest.mark.parametrize("width", [360, 1000])
+def test_no_widget_is_wider_than_the_page_and_each_has_its_own_style(tab, on_disk, width):
+    page = tab(viewport={"width": width, "height": 900})
+    page.goto(on_disk)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    # One rule of each sheet, so that a sheet which was cut short is noticed at every width.
+    for css, prop, value in [(".hs-dg__key", "display", "flex"), (".hs-fd__costs", "display", "grid"),
+                             (".hs-lb__name", "font-weight", "600"), (".hs-le__looks", "display", "grid")]:  # fmt: skip
+        if css != ".hs-lb__name" or width > 560:
+            assert page.locator(css).first.evaluate(f"e => getComputedStyle(e).getPropertyValue('{prop}')") == value
+
+
+@pytest.mark.parametrize("name", STATES)
+@pytest.mark.parametrize("light", ["true", "false"])
+def test_in_jupyterlab_the_module_follows_the_kernel_wears_its_theme_and_leaves_nothing(tab, name, light):
+    page = tab()
+    page.set_content(f'<style>{base.styles(name)}</style><body data-jp-theme-light="{light}"></body>')
+    page.evaluate(MODEL, [base.module(name), STATES[name]])
+    root, place = page.locator("section.hs-kit"), PLACES[name]
+    paper = root.evaluate("e => getComputedStyle(e).backgroundColor")
+    assert paper == ("rgb(255, 255, 255)" if light == "true" else "rgb(24, 32, 40)")
+    to = {"label_budget": 20, "domain_gap": 40}.get(name, 2)
+    page.evaluate(f"kernel('{place}', {to})")
+    assert root.get_attribute(f"data-{place}") == str(to)
+    root.get_by_role("slider").focus()
+    page.keyboard.press("Home")
+    assert page.evaluate(f"values['{place}']") == (1 if name == "label_budget" else 0)
+    page.evaluate("stop()")
+    assert root.count() == 0 and page.evaluate("heard()") == 0
+    assert page.troubles == []
