@@ -51,7 +51,9 @@ def page(name: str) -> str:
     """A page of the reference: the docstring of its folder, then a section for each module."""
     folder = f"transferlib.{name}"
     head = f"# {folder}\n\n{automodule(folder, members=False)}" if name != ALONE else "# Beside the folders\n"
-    return "\n".join([head, *(f"## {m}\n\n{automodule(m)}" for m in pages()[name] if m != folder)])
+    # The folder stands in the title already; a file of its own is named in full.
+    inside = {m: m if name == ALONE else m.removeprefix("transferlib.") for m in pages()[name] if m != folder}
+    return "\n".join([head, *(f"## {title}\n\n{automodule(m)}" for m, title in inside.items())])
 
 
 def overview() -> str:

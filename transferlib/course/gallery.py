@@ -9,6 +9,8 @@ from typing import Any
 from PIL import Image
 from torch import Tensor
 
+from transferlib.errors import needs
+
 
 def gallery(examples: Tensor | Sequence[str], captions: Sequence[str], size: int = 72) -> Any:
     """Pictures (N, C, H, W) of uint8, or texts, each with its caption, as HTML that needs no other file.
@@ -16,6 +18,7 @@ def gallery(examples: Tensor | Sequence[str], captions: Sequence[str], size: int
     >>> "a coat" in gallery(["warm and grey"], ["a coat"]).data
     True
     """
+    needs("IPython", "book", "A gallery")
     from IPython.display import HTML
 
     parts = []
