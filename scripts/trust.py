@@ -17,7 +17,7 @@ from typing import Annotated, Any
 import psutil
 import typer
 
-from transferlib.backbones.weights import cache_dir
+from transferlib.runs.cache import cache_dir
 
 ROOT = Path(__file__).resolve().parents[1]
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help=__doc__)

@@ -1,5 +1,8 @@
 """The command line: what it prints, and that a mistake is one sentence and no traceback."""
 
+import os
+import resource
+import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -29,6 +32,16 @@ def test_list_names_weights_with_their_state(capsys, monkeypatch) -> None:
     assert any(state in out for state in ("ready", "missing"))
 
 
+def test_list_names_what_an_earlier_release_left_in_the_cache(capsys, monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("TRANSFERLIB_CACHE", str(tmp_path))
+    assert "earlier release" not in run(capsys, monkeypatch, "list")[1]
+    old = tmp_path / "depth" / "transferlib" / "depth"
+    old.mkdir(parents=True)
+    (old / "output.pkl").write_bytes(bytes(2_000_000))
+    out = run(capsys, monkeypatch, "list")[1]
+    assert f"2 MB of results of an earlier release are read by nothing: you may delete {old}\n" in out
+
+
 def test_predict_answers_for_each_image_and_counts_the_unreadable(capsys, monkeypatch, tmp_path: Path) -> None:
     model = strategies.from_scratch(2, "small-cnn", size=28, seed=0).eval()
     save_model(tmp_path / "m", model, kind="images", backbone="small-cnn", size=28, classes=["a", "b"], temperature=1)
@@ -45,3 +58,35 @@ def test_a_mistake_is_one_sentence(tmp_path: Path) -> None:
     )
     assert done.returncode == 2 and "Traceback" not in done.stderr
     assert done.stderr.startswith(f"'{tmp_path}' holds no saved model") and done.stderr.count("\n") == 1
+
+
+def seconds(*words: str) -> float:
+    """Processor seconds of a Python process above those of an empty one, median of five: a busy machine counts less."""
+
+    def spent(*words: str) -> float:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([sys.executable, *words], check=True, stdout=subprocess.DEVNULL)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+    return statistics.median(spent(*words) - spent("-c", "pass") for _ in range(5))
+
+
+def test_the_import_takes_milliseconds_and_help_less_than_half_a_second() -> None:
+    slack = 4 if os.environ.get("CI") else 2
+    assert seconds("-c", "import transferlib") < 0.05 * slack
+    assert seconds("-m", "transferlib", "--help") < 0.5 * slack
+
+
+@pytest.mark.parametrize("words", [["-c", "import transferlib"], ["-m", "transferlib", "--help"]])
+def test_neither_loads_a_library_that_takes_its_time(words: list[str]) -> None:
+    done = subprocess.run([sys.executable, "-X", "importtime", *words], capture_output=True, text=True, check=True)
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
+    assert "transferlib" in loaded and not loaded & {"torch", "numpy", "pandas", "timm", "matplotlib", "rich"}
+
+
+def test_help_shows_each_command_with_a_whole_sentence(capsys, monkeypatch) -> None:
+    status, out, _ = run(capsys, monkeypatch, "--help")
+    lines = {line.split()[0]: line for line in out.splitlines() if line.startswith("  ")}
+    assert status == 0 and all(lines[name].endswith(".") for name in ("list", "predict", "report"))
+    assert "..." not in out.replace("[ARGS]...", "")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from packaged import weights_or_skip
 from PIL import Image
 
 from transferlib.own_data.saved import save_model
@@ -117,3 +118,20 @@ def test_predict(installed: Path, tmp_path: Path) -> None:
     Image.fromarray(np.zeros((30, 30, 3), np.uint8)).save(tmp_path / "x.png")
     done = command(installed, tmp_path, "predict", "m", "x.png")
     assert done.returncode == 0 and done.stdout.split("\t")[1] in "ab", done.stderr
+
+
+def test_report(installed: Path, tmp_path: Path) -> None:
+    """From pictures to a page and a model, which then predicts: the three commands in a row."""
+    weights_or_skip("efficientnet-lite0")
+    rng = np.random.default_rng(0)
+    for name, low in (("dark", 0), ("light", 150)):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for i in range(24):
+            pixels = rng.integers(low, low + 100, (40, 40, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "photos" / name / f"{i}.png")
+    done = command(installed, tmp_path, "report", "photos", "--profile", "smoke")
+    assert done.returncode == 0 and done.stdout.strip().endswith("report.html"), done.stderr
+    assert "<html" in (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
+    done = command(installed, tmp_path, "predict", "report/model", "photos/dark/0.png", "photos/light/0.png")
+    assert done.returncode == 0, done.stderr
+    assert [line.split("\t")[1] for line in done.stdout.splitlines()] == ["dark", "light"]

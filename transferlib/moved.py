@@ -1,6 +1,5 @@
 """Where the modules of version 0.1.0 are now. The old paths are gone: importing one names the new path."""
 
-from importlib.abc import MetaPathFinder
 from typing import Any
 
 MODULES = {
@@ -89,7 +88,7 @@ def moved(path: str) -> str:
     return ""
 
 
-class Moved(MetaPathFinder):
+class Moved:
     """Python asks this finder last, about what no other finder knows."""
 
     def find_spec(self, name: str, *rest: Any) -> None:

@@ -34,6 +34,13 @@ def store(name: str) -> joblib.Memory:
     return joblib.Memory(kept_dir() / name, verbose=0)
 
 
+def leftovers() -> list[Path]:
+    """Folders of the cache with results of modules that this release does not have: nothing reads them any more."""
+    package = Path(__file__).parents[1]
+    folders = sorted(cache_dir().glob("*/transferlib/*"))
+    return [f for f in folders if not (package / f.name).exists() and not (package / f"{f.name}.py").exists()]
+
+
 @cache
 def _writable(first: Path, second: Path) -> Path:
     for place in (first, second):
