@@ -8,7 +8,7 @@ import timm
 import torch
 from peft import IA3Config, get_peft_model
 from torch import nn
-from transformers import BertConfig, BertModel
+from transformers import BertConfig, BertModel, GPT2Config, GPT2Model, LlamaConfig, LlamaModel
 
 from transferlib.backbones.modules import count_parameters
 from transferlib.errors import UserError
@@ -132,6 +132,69 @@ def test_what_a_task_adds_comes_back_from_disk_on_its_own_base_only(tmp_path: Pa
         load_trainable(add_adapters(other, 3), file)
     with pytest.raises(UserError, match="does not hold what this model trains"):
         load_trainable(add_adapters(bert(), 4), file)
+
+
+def test_pytorchs_encoder_layers_call_the_adapter_also_on_their_fast_path() -> None:
+    layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+    model, x = nn.TransformerEncoder(layer, 2).eval(), torch.randn(2, 3, 8)
+    padded = torch.tensor([[False, False, True], [False, False, False]])
+    with torch.no_grad():
+        before = model(x)
+        add_adapters(model, 2, "linear2")
+        torch.testing.assert_close(model(x), before, atol=1e-5, rtol=1e-5)
+        for module in model.modules():
+            if isinstance(module, Adapter):
+                nn.init.normal_(module.up.weight)
+        assert (model(x) - before).abs().max() > 0.1
+        for mask in (None, padded):
+            with torch.enable_grad():
+                slow = model(x, src_key_padding_mask=mask)
+            out = model(x, src_key_padding_mask=mask)
+            real = torch.ones_like(padded) if mask is None else ~mask
+            torch.testing.assert_close(out[real], slow[real], atol=1e-5, rtol=1e-5)
+    for prepare in (lambda m: add_adapters(m, 2, "out_proj"), lambda m: ia3(m, "out_proj", "linear2")):
+        with pytest.raises(UserError, match=r"out_proj is read by nn.MultiheadAttention"):
+            prepare(nn.TransformerEncoderLayer(8, 2, 16))
+
+
+def test_rms_norms_learn_as_layer_norms_do_under_every_name() -> None:
+    llama = LlamaModel(LlamaConfig(vocab_size=40, hidden_size=D, intermediate_size=INNER, num_attention_heads=2, num_hidden_layers=2))  # fmt: skip # noqa: E501
+    timms = timm.layers.RmsNorm(4)
+    plain = nn.Sequential(nn.Linear(4, 4), nn.RMSNorm(4), timms, nn.BatchNorm1d(4))
+    for model, target, norms in ((llama, ["o_proj", "down_proj"], 5), (plain, "0", 2)):
+        add_adapters(model, 2, target)
+        learning = {n for n, p in model.named_parameters() if p.requires_grad and ".down." not in n and ".up." not in n}
+        assert len(learning) == norms, learning
+    adapter = Adapter(nn.RMSNorm(4), 2)
+    assert adapter.down.in_features == 4
+
+
+def test_biases_of_attention_and_recurrent_layers_are_biases() -> None:
+    model = bitfit(nn.ModuleList([nn.MultiheadAttention(4, 2, add_bias_kv=True), nn.LSTM(3, 4)]))
+    learning = {n for n, p in model.named_parameters() if p.requires_grad}
+    assert learning == {"0.in_proj_bias", "0.out_proj.bias", "0.bias_k", "0.bias_v", "1.bias_ih_l0", "1.bias_hh_l0"}
+
+
+def test_gpt2s_transposed_layers_take_adapters_and_scales() -> None:
+    make = lambda: GPT2Model(GPT2Config(vocab_size=40, n_embd=D, n_layer=2, n_head=2, n_positions=16)).eval()  # noqa: E731
+    for model in (add_adapters(make(), 3, "c_proj"), ia3(make(), "c_attn", "mlp.c_proj")):
+        before = vectors(model)
+        train(model, lambda model=model: vectors(model))
+        assert not torch.allclose(vectors(model), before, atol=1e-3)
+
+
+def test_beside_half_precision_the_new_parts_are_float32() -> None:
+    for prepare in (lambda m: add_adapters(m, 3), lambda m: ia3(m, ["key", "value"], "layer.*.output.dense")):
+        model = prepare(bert().bfloat16())
+        assert vectors(model).dtype == torch.bfloat16
+        new = {p.dtype for n, p in model.named_parameters() if any(part in n for part in (".down.", ".up.", "factor"))}
+        assert new == {torch.float32}
+
+
+def test_a_module_used_twice_is_adapted_in_both_places() -> None:
+    layer = nn.Linear(4, 4)
+    model = add_adapters(nn.Sequential(layer, nn.Tanh(), layer), 2, "0")
+    assert model[0] is model[2] and isinstance(model[0], Adapter)
 
 
 @pytest.mark.parametrize("bottleneck", [0, D + 1])

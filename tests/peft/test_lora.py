@@ -1,6 +1,9 @@
 """LoRA against peft, against its own merged weight, and against the bits it must not touch."""
 
 import copy
+import gc
+import weakref
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,12 +11,12 @@ import timm
 import torch
 from peft import LoraConfig, get_peft_model
 from torch import nn
-from transformers import BertConfig, BertModel, LlamaConfig, LlamaForCausalLM
+from transformers import BertConfig, BertModel, GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
 from transferlib.backbones.modules import count_parameters
 from transferlib.errors import UserError
 from transferlib.peft.files import base_state
-from transferlib.peft.lora import LoRA, activate_lora, add_lora, lora_layers, merge_lora, unmerge_lora
+from transferlib.peft.lora import LoRA, activate_lora, add_lora, lora_layers, merge_lora, unload_lora, unmerge_lora
 
 CONVS: dict[str, dict[str, Any]] = {
     "plain": {"kernel_size": 3, "padding": 1},
@@ -237,6 +240,173 @@ def test_training_one_adapter_leaves_the_other_bit_identical() -> None:
     after = dict(model.named_parameters())
     assert all(torch.equal(after[n], p) for n, p in before.items())
     assert after["0.b.b"].any()
+
+
+# --- taking it off again
+
+
+@pytest.mark.parametrize("merged", [True, False])
+def test_unloading_gives_the_plain_model_back_which_saves_and_loads_as_such(merged: bool, tmp_path: Path) -> None:
+    plain, ids = llama(), torch.randint(0, 40, (2, 5))
+    model = add_lora(copy.deepcopy(plain), 4, 8, ["q_proj", "v_proj"])
+    shake(model)
+    wanted = model(ids).logits if merged else plain(ids).logits
+    if merged:
+        merge_lora(model)
+    assert unload_lora(model) is model
+    assert list(model.state_dict()) == list(plain.state_dict())
+    torch.testing.assert_close(model(ids).logits, wanted, atol=1e-5, rtol=1e-5)
+    model.save_pretrained(tmp_path)
+    again = LlamaForCausalLM.from_pretrained(tmp_path).eval()
+    assert torch.equal(again(ids).logits, model(ids).logits)
+    assert not llama().load_state_dict(model.state_dict()).missing_keys
+    assert model.lm_head.weight is model.model.embed_tokens.weight
+
+
+def test_after_unloading_only_one_copy_of_each_weight_is_in_memory() -> None:
+    model = add_lora(llama(), 4, 8, "q_proj")
+    before = weakref.ref(model.model.layers[0].self_attn.q_proj.base.weight)
+    merge_lora(model)
+    assert before() is not None, "kept for the way back"
+    unload_lora(model)
+    gc.collect()
+    assert before() is None
+
+
+def test_a_merged_weight_that_the_plain_model_shares_is_not_unloaded() -> None:
+    model = add_lora(llama(), 4, 8, ["lm_head", "q_proj"])
+    shake(model)
+    merge_lora(model)
+    with pytest.raises(UserError, match=r"weight of lm_head would be lost.* and model.embed_tokens: unmerge"):
+        unload_lora(model)
+    assert len(lora_layers(model)) == 3
+    unmerge_lora(model)
+    assert list(unload_lora(model).state_dict()) == list(llama().state_dict())
+
+
+# --- a module, or a weight, in two places
+
+
+def shared() -> nn.Sequential:
+    torch.manual_seed(3)
+    layer = nn.Linear(6, 6)
+    return nn.Sequential(layer, nn.Tanh(), layer, nn.Linear(6, 2))
+
+
+@pytest.mark.parametrize("target", ["0", "2", ["0", "2", "3"]])
+def test_a_module_used_twice_is_corrected_in_both_places(target: Any) -> None:
+    if isinstance(target, list):
+        with pytest.raises(UserError, match="both match the module '0'"):
+            add_lora(shared(), 2, 4, target)
+        return
+    model, x = add_lora(shared(), 2, 4, target), torch.randn(5, 6)
+    shake(model)
+    assert model[0] is model[2] and isinstance(model[0], LoRA)
+    by_hand = shared()
+    by_hand[0].weight.data = model[0].weight.detach()
+    out = model(x)
+    torch.testing.assert_close(out, by_hand(x), atol=1e-6, rtol=1e-6)
+    assert same_bits(bits(model), dict(shared().state_dict()))
+    merge_lora(model)
+    torch.testing.assert_close(model(x), out, atol=1e-6, rtol=1e-6)
+    torch.testing.assert_close(unload_lora(model)(x), out, atol=1e-6, rtol=1e-6)
+    assert model[0] is model[2] and list(model.state_dict()) == list(shared().state_dict())
+
+
+# --- half precision, alpha, heads, other layers
+
+
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("base", [nn.Linear(16, 8), nn.Conv2d(4, 8, 3)], ids=["linear", "convolution"])
+def test_beside_half_precision_the_correction_is_float32_as_in_peft(kind: torch.dtype, base: nn.Module) -> None:
+    ours = add_lora(nn.Sequential(copy.deepcopy(base)).to(kind), 4, 8, "0")
+    theirs = get_peft_model(nn.Sequential(copy.deepcopy(base)).to(kind), LoraConfig(r=4, lora_alpha=8, target_modules=["0"]))  # fmt: skip # noqa: E501
+    shake(ours)
+    inner, layer = theirs.base_model.model[0], ours[0]
+    for mine, peer in ((layer.a, inner.lora_A), (layer.b, inner.lora_B)):
+        peer["default"].weight.data.copy_(mine["default"].view_as(peer["default"].weight))
+        assert mine["default"].dtype == peer["default"].weight.dtype == torch.float32
+    x = torch.randn(5, 16) if isinstance(base, nn.Linear) else torch.randn(2, 4, 5, 5)
+    out, peers = ours(x.to(kind)), theirs(x.to(kind))
+    assert out.dtype == kind
+    torch.testing.assert_close(out, peers, atol=0.02, rtol=0.01)
+    merge_lora(ours)
+    torch.testing.assert_close(ours(x.to(kind)), out, atol=0.05, rtol=0.02)
+
+
+def test_fp16_trains_through_its_first_steps() -> None:
+    torch.manual_seed(0)
+    model = add_lora(nn.Sequential(nn.Linear(32, 32), nn.Tanh(), nn.Linear(32, 4)).half(), 4, 8, ["0", "2"])
+    optimiser = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-3)  # its ε is 0 in fp16
+    x, losses = torch.randn(64, 32).half(), []
+    for _ in range(20):
+        loss = nn.functional.cross_entropy(model(x).float(), torch.arange(64) % 4)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0] - 0.01
+
+
+def test_alpha_travels_in_the_state_dict() -> None:
+    model, x = add_lora(nn.Sequential(nn.Linear(6, 6)), 2, 12, "0"), torch.randn(3, 6)
+    shake(model)
+    other = add_lora(copy.deepcopy(unload_lora(copy.deepcopy(model))), 2, 4, "0")
+    other.load_state_dict(model.state_dict())
+    assert torch.equal(other(x), model(x))
+
+
+class Probe(nn.Module):
+    """A backbone and a new head, as the strategies build it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.backbone, self.head = nn.Sequential(nn.Linear(6, 6), nn.Tanh()), nn.Linear(6, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.backbone(x))
+
+
+def test_a_new_head_learns_beside_lora_unless_told_otherwise() -> None:
+    model = add_lora(Probe(), 2, 4, "backbone.0")
+    start = model.head.weight.clone()
+    step(model, torch.randn(8, 6))
+    assert not torch.equal(model.head.weight, start)
+    assert count_parameters(add_lora(Probe(), 2, 4, "backbone.0", heads=()))[0] == 2 * 12
+    assert count_parameters(add_lora(Probe(), 2, 4, "backbone.0", heads="head"))[0] == 2 * 12 + 21
+    with pytest.raises(UserError, match=r"'head.weight' learned with the first adapter.* 'b' would change it"):
+        add_lora(model, 2, 4, "backbone.0", name="b")
+    add_lora(model, 2, 4, "backbone.0", name="b", heads=())
+    assert not model.head.weight.requires_grad
+
+
+def test_gpt2s_transposed_layers_equal_pefts() -> None:
+    size = {"n_embd": 16, "n_layer": 2, "n_head": 2, "n_positions": 16}
+    base, ids = GPT2LMHeadModel(GPT2Config(vocab_size=40, **size)).eval(), torch.arange(10).view(2, 5)
+    ours = add_lora(copy.deepcopy(base), 4, 8, ["c_attn", "mlp.c_proj"])
+    theirs = get_peft_model(base, LoraConfig(r=4, lora_alpha=8, target_modules=["c_attn", "mlp.c_proj"], fan_in_fan_out=True))  # fmt: skip # noqa: E501
+    shake(ours)
+    peers = dict(theirs.named_modules())
+    for name, layer in lora_layers(ours).items():
+        peers[f"base_model.model.{name}"].lora_A["default"].weight.data.copy_(layer.a["default"])
+        peers[f"base_model.model.{name}"].lora_B["default"].weight.data.copy_(layer.b["default"])
+    out = ours(ids).logits
+    torch.testing.assert_close(out, theirs.eval()(ids).logits, atol=1e-5, rtol=1e-5)
+    merge_lora(ours)
+    torch.testing.assert_close(unload_lora(ours)(ids).logits, out, atol=1e-5, rtol=1e-5)
+
+
+def test_pytorchs_attention_reads_the_corrected_weight_and_takes_no_dropout() -> None:
+    torch.manual_seed(0)
+    model, x = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True).eval(), torch.randn(2, 3, 8)
+    add_lora(model, 2, 4, ["self_attn.out_proj", "linear1"])
+    shake(model)
+    with torch.no_grad():
+        fast = model(x)
+        merge_lora(model)
+        torch.testing.assert_close(unload_lora(model)(x), fast, atol=1e-5, rtol=1e-5)
+    with pytest.raises(UserError, match=r"self_attn.out_proj is read by nn.MultiheadAttention and never called"):
+        add_lora(model, 2, 4, "out_proj", dropout=0.1)
 
 
 # --- bad input

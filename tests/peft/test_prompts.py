@@ -5,7 +5,15 @@ import math
 import pytest
 import torch
 from torch import Tensor, nn
-from transformers import BertConfig, BertModel, LlamaConfig, LlamaForCausalLM, T5Config, T5ForConditionalGeneration
+from transformers import (
+    BertConfig,
+    BertForSequenceClassification,
+    BertModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+    T5Config,
+    T5ForConditionalGeneration,
+)
 from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
 from transferlib.errors import UserError
@@ -135,6 +143,58 @@ def test_no_mask_means_every_token_counts() -> None:
         torch.testing.assert_close(a.last_hidden_state, b.last_hidden_state)
 
 
+# --- as the model is used elsewhere
+
+
+def test_labels_are_those_of_the_text_the_prompt_itself_has_no_loss() -> None:
+    model = llama()
+    soft = SoftPrompt(model, tokens=3)
+    words = torch.tensor([17, 3, 30])
+    soft.prompt.data = model.get_input_embeddings().weight[words].clone()
+    labels = IDS.masked_fill(MASK == 0, -100)
+    out = soft(IDS, MASK, labels=labels)
+    assert out.logits.shape == (2, 5, 40)
+    whole = torch.cat([words.expand(2, -1), IDS], 1)
+    typed = model(whole, torch.cat([torch.ones(2, 3).long(), MASK], 1)).logits
+    wanted = torch.cat([torch.full((2, 3), -100), labels], 1)
+    loss = nn.functional.cross_entropy(typed[:, :-1].flatten(0, 1), wanted[:, 1:].flatten())
+    torch.testing.assert_close(out.loss, loss, atol=1e-6, rtol=1e-6)
+    loss = nn.functional.cross_entropy(Prefix(model, 3)(IDS, MASK, labels=labels).logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten())  # fmt: skip # noqa: E501
+    torch.testing.assert_close(Prefix(model, 3)(IDS, MASK, labels=labels).loss, loss)
+
+
+def test_token_types_and_labels_of_whole_texts_and_a_head_that_learns() -> None:
+    model = BertForSequenceClassification(BertConfig(vocab_size=40, max_position_embeddings=12, **SIZE)).eval()
+    types = (IDS > 8).long()
+    for wrapped in (SoftPrompt(model, 3), Prefix(model, 3)):
+        out = wrapped(IDS, MASK, token_type_ids=types, labels=torch.tensor([0, 1]))
+        torch.testing.assert_close(out.loss, nn.functional.cross_entropy(out.logits, torch.tensor([0, 1])))
+        assert not torch.equal(out.logits, wrapped(IDS, MASK).logits)
+        assert {n for n, p in wrapped.named_parameters() if p.requires_grad} >= {"model.classifier.weight"}
+
+
+@pytest.mark.parametrize("kind", [SoftPrompt, Prefix])
+def test_generation_goes_on_as_the_forward_pass_says(kind: type) -> None:
+    model = llama()
+    model.generation_config.eos_token_id = None
+    wrapped = kind(model, 3, **({"std": 1.0} if kind is Prefix else {}))
+    ids = IDS[:, :3]
+    wanted = ids
+    for _ in range(4):
+        wanted = torch.cat([wanted, wrapped(wanted).logits[:, -1:].argmax(-1)], 1)
+    assert torch.equal(wrapped.generate(ids, max_new_tokens=4, do_sample=False), wanted)
+
+
+@pytest.mark.parametrize("kind", [SoftPrompt, Prefix])
+def test_beside_half_precision_the_prompt_is_float32(kind: type) -> None:
+    wrapped = kind(llama().bfloat16(), 3)
+    out = wrapped(IDS, MASK, labels=IDS)
+    out.loss.backward()
+    learning = [p for p in wrapped.parameters() if p.requires_grad]
+    assert {p.dtype for p in learning} == {torch.float32} and all(p.grad.isfinite().all() for p in learning)
+    assert out.logits.dtype == torch.bfloat16
+
+
 # --- bad input
 
 
@@ -152,6 +212,9 @@ def test_a_text_that_does_not_fit_with_the_prompt_is_refused() -> None:
 def test_other_bad_input(kind: type) -> None:
     with pytest.raises(UserError, match="prompt of 0 tokens"):
         kind(bert(), 0)
+    if kind is SoftPrompt:
+        with pytest.raises(UserError, match="position_ids cannot be given beside a prompt"):
+            SoftPrompt(bert(), 2)(IDS, position_ids=torch.arange(5)[None])
     with pytest.raises(UserError, match="Linear has no word embedding"):
         kind(nn.Linear(2, 2), 3)
     size = {"d_model": 16, "d_kv": 4, "d_ff": 32, "num_heads": 4}
