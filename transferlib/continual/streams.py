@@ -1,6 +1,7 @@
 """A stream of tasks learned one after the other: one loop for all methods, and the four numbers of its table."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -46,15 +47,17 @@ def learn_stream(
 
     Row 0 is before any training, row k after task k. ``method`` is an object made for this model: ``Method(model)`` is
     plain training. ``examples`` of a task, drawn at its end, are what an importance is measured on.
-    Raises ``UserError`` for a method that was made for another model.
+    Raises ``UserError`` for a method that was made for another model, and for weights in float16.
     """
     if method.model is not model:
         raise UserError(f"This {type(method).__name__} was made for another model: make one for each model you train.")
+    if any(p.dtype == torch.float16 for p in model.parameters()):
+        raise UserError("Adam's squares of gradients vanish in float16: use model.float() or model.bfloat16().")
     generator = torch.Generator().manual_seed(seed)
     columns = [task.columns for task in tasks]
     # In the class setting what competes grows with time: all outputs are open in every test.
-    growing = len({len(c) for c in columns}) > 1
-    open_ = [max(columns, key=len)] * len(tasks) if growing else columns
+    growing = all(set(old) <= set(new) for old, new in pairwise(columns))
+    open_ = [columns[-1]] * len(tasks) if growing else columns
     rows = [accuracies(model, tasks, open_)]
     for task in tasks:
         method.begin(task)
