@@ -17,7 +17,7 @@ MODULES = sorted(
 )
 # Rooms whose examples are not all written yet, and modules whose example needs files of the reader's.
 WAITING = (
-    "transferlib.continual", "transferlib.course", "transferlib.datasets", "transferlib.own_data", "transferlib.peft",
+    "transferlib.course", "transferlib.datasets", "transferlib.own_data", "transferlib.peft",
     "transferlib.runs", "transferlib.widgets", "transferlib.backbones.cut", "transferlib.backbones.features",
     "transferlib.backbones.folding", "transferlib.backbones.freezing", "transferlib.backbones.images",
     "transferlib.backbones.layer_features", "transferlib.backbones.layers", "transferlib.backbones.modules",
@@ -27,6 +27,11 @@ WAITING = (
 NEEDS_FILES = {"transferlib.own_data.saved"}
 # What only serves a function above it in its file.
 HELPERS = {
+    "transferlib.continual.penalties.checked", "transferlib.continual.per_example.mean",
+    "transferlib.continual.per_example.tensor_of", "transferlib.continual.per_example.trainable",
+    "transferlib.continual.per_example.wide", "transferlib.continual.springs.grown",
+    "transferlib.continual.springs.leading", "transferlib.continual.springs.springs",
+    "transferlib.continual.tasks.Task",
     "transferlib.domains.alignment.covariance", "transferlib.domains.alignment.squared_distances",
     "transferlib.domains.adversarial.domain_head", "transferlib.domains.checks.check_domains",
     "transferlib.domains.at_test_time.batchnorms", "transferlib.domains.at_test_time.check_batch",

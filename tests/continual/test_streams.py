@@ -131,6 +131,13 @@ def test_sequential_ewc_holds_a_spring_for_each_task_and_online_ewc_one_with_a_f
     assert (len(every.held), len(fading.held)) == (2, 1)
 
 
+def test_tasks_of_unequal_size_are_tested_in_their_own_outputs():
+    tasks = split_classes(*blobs(seed=0), *blobs(seed=1), [(0,), (1, 2, 3)], "task")
+    table = learn("task", Method, tasks=tasks, steps=2)
+    assert (table[:, 0] == 1).all()  # one output alone is always right
+    assert table.shape == (3, 2)
+
+
 def test_ewc_takes_every_kind_of_fisher():
     for measure in (fisher, fast_fisher, partial(fisher, labels="sample"), partial(fast_fisher, labels="empirical"),
                     partial(wrong_batched_fisher, batch_size=8)):  # fmt: skip

@@ -1,5 +1,7 @@
 """Weight interpolation at its end points, in the middle, and between models that do not belong together."""
 
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -44,3 +46,14 @@ def test_models_that_do_not_belong_together_are_refused() -> None:
         interpolate(a, b | {"head.weight": torch.ones(1)}, 0.5)
     with pytest.raises(UserError, match=r"'0.bias' is \(4,\) in one model and \(5,\) in the other"):
         interpolate(a, b | {"0.bias": torch.ones(5)}, 0.5)
+
+
+def test_a_state_dict_that_follows_its_model_is_refused() -> None:
+    model = nn.Linear(3, 4)
+    start = model.state_dict()
+    with torch.no_grad():
+        model.weight += 1
+    with pytest.raises(UserError, match=r"Both models are the same tensors.*keep a copy"):
+        interpolate(start, model.state_dict(), 0.5)
+    shared = copy.deepcopy(model.state_dict()) | {"bias": model.bias}  # one tensor in both: a frozen part, say
+    assert torch.equal(interpolate(shared, model.state_dict(), 0.5)["bias"], model.bias)

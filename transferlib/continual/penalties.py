@@ -13,7 +13,14 @@ from transferlib.errors import UserError
 
 
 def snapshot(model: nn.Module) -> dict[str, Tensor]:
-    """A copy of the trainable parameters, {name: tensor}: the θ* of every penalty here, never an alias."""
+    """A copy of the trainable parameters, {name: tensor}: the θ* of every penalty here, never an alias.
+
+    >>> model = nn.Linear(1, 1, bias=False)
+    >>> star = snapshot(model)
+    >>> _ = model.weight.data.add_(1.0)
+    >>> bool(star["weight"] == model.weight)
+    False
+    """
     return {name: p.detach().clone() for name, p in trainable(model).items()}
 
 
@@ -27,6 +34,11 @@ def quadratic(model: nn.Module, anchor: Weights, stiffness: Weights, lam: float)
 
     Frozen weights are left out. Of a weight that has gained rows since (a head) the old ones are held.
     Raises ``UserError`` when all are frozen, and when a weight is gone or has changed in another way.
+
+    >>> model = nn.Linear(1, 1, bias=False)
+    >>> anchor, stiffness = {"weight": model.weight.detach() - 2}, {"weight": torch.tensor([[3.0]])}
+    >>> round(quadratic(model, anchor, stiffness, lam=10.0).item(), 3)  # 10/2 · 3 · 2²
+    60.0
     """
     terms = [(s * (theta - old).square()).sum() for theta, old, s in springs(model, anchor, stiffness)]
     return lam / 2 * torch.stack(terms).sum()
@@ -44,8 +56,8 @@ class EWC:
     >>> model = nn.Linear(2, 1)
     >>> ewc = EWC(model, {"bias": torch.tensor([3.0])}, snapshot(model), lam=10.0)
     >>> _ = model.bias.data.add_(2.0)
-    >>> ewc.penalty(model)  # 10/2 · 3 · 2²
-    tensor(60., grad_fn=<MulBackward0>)
+    >>> round(ewc.penalty(model).item(), 3)  # 10/2 · 3 · 2²
+    60.0
 
     Kirkpatrick et al. 2017, PNAS 114, equation 3.
     """

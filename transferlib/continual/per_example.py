@@ -55,6 +55,10 @@ def per_sample_sum(
     Arguments: ``x`` (N, …); ``losses(outputs, start)`` yields per-example losses (B,) for rows start … start + B.
     Returns {name: tensor shaped as the parameter}, float32 for half precision. Raises ``UserError`` for no example, no
     trainable parameter, and a model that answers with neither a tensor nor an object with ``logits``.
+
+    >>> model, x = nn.Linear(1, 1), torch.tensor([[2.0], [3.0]])
+    >>> per_sample_sum(model, x, lambda out, start: iter([out.squeeze(1)]), torch.square)  # 2² + 3², 1 + 1
+    {'weight': tensor([[13.]]), 'bias': tensor([2.])}
     """
     if len(x) == 0:
         raise UserError("There is no example to measure on: pass at least one row of x.")

@@ -38,6 +38,12 @@ class ProgressiveNet(nn.Module):
 
     Arguments: ``in_features``; ``hidden`` widths of one column's layers. Call ``add_column(num_classes)`` before each
     task, then train the parameters that still require a gradient. Rusu et al. 2016, arXiv:1606.04671, equation 1.
+
+    >>> net = ProgressiveNet(4, hidden=[8])
+    >>> net.add_column(num_classes=2), net.add_column(num_classes=3)
+    (0, 1)
+    >>> net(torch.randn(5, 4), task=1).shape
+    torch.Size([5, 3])
     """
 
     def __init__(self, in_features: int, hidden: Sequence[int]) -> None:

@@ -68,6 +68,14 @@ class Rehearsal(Method):
 
     An old example is asked among its own task's outputs, and among those that have joined them since. A step sees
     ``batch`` old examples beside the new ones. ``capacity``, ``seed``: those of the ``Reservoir``.
+
+    >>> model, y = nn.Linear(2, 3), torch.arange(3)
+    >>> method = Rehearsal(model, capacity=2)
+    >>> for task in [Task(torch.randn(3, 2), y, torch.randn(3, 2), y, (0, 1, 2))] * 2:
+    ...     method.begin(task)
+    ...     method.end(task, torch.arange(3))
+    >>> method.weight, len(method.memory)
+    (0.5, 2)
     """
 
     def __init__(self, model: nn.Module, capacity: int | None = 100, batch: int = 32, seed: int = 0) -> None:
@@ -101,7 +109,11 @@ class Rehearsal(Method):
 
 
 class Joint(Rehearsal):
-    """Rehearsal that keeps every example: what one network can do when nothing is lost, the ceiling of a stream."""
+    """Rehearsal that keeps every example: what one network can do when nothing is lost, the ceiling of a stream.
+
+    >>> Joint(nn.Linear(2, 3)).memory.capacity is None
+    True
+    """
 
     def __init__(self, model: nn.Module, batch: int = 32, seed: int = 0) -> None:
         super().__init__(model, None, batch, seed)

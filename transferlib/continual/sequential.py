@@ -18,6 +18,11 @@ class SequentialL2SP(Method):
     """One spring of one stiffness to the weights after the last task: λ/2 · Σ_i (θ_i − θ*_i)².
 
     Raises ``UserError`` for λ < 0.
+
+    >>> model = nn.Linear(1, 1, bias=False)
+    >>> method = SequentialL2SP(model, lam=4.0)
+    >>> method.penalty(model).item()  # before the first task has ended
+    0.0
     """
 
     def __init__(self, model: nn.Module, lam: float) -> None:
@@ -39,6 +44,12 @@ class SequentialEWC(SequentialL2SP):
     """One spring for every old task k, as stiff as its Fisher: Σ_k λ/2 · Σ_i F_i(k) (θ_i − θ_i(k))².
 
     ``measure`` takes the Fisher of a task that ends: ``fisher``, ``fast_fisher``, or a ``partial`` of one of them.
+
+    >>> model, y = nn.Linear(2, 3), torch.arange(3)
+    >>> method = SequentialEWC(model, lam=100.0)
+    >>> method.end(Task(torch.randn(3, 2), y, torch.randn(3, 2), y, (0, 1, 2)), torch.arange(3))
+    >>> len(method.held), method.penalty(model).item()  # one spring, and nothing has moved yet
+    (1, 0.0)
     """
 
     def __init__(self, model: nn.Module, lam: float, measure: Measure = fisher) -> None:
@@ -53,6 +64,10 @@ class SequentialEWC(SequentialL2SP):
 
 class OnlineEWC(SequentialEWC):
     """One spring, whatever the number of tasks: F ← γ F + F(k), around the weights after the last task.
+
+    >>> model = nn.Linear(2, 3)
+    >>> OnlineEWC(model, lam=100.0, gamma=0.9).gamma
+    0.9
 
     Raises ``UserError`` for γ outside 0..1. Schwarz et al. 2018, arXiv:1805.06370, section 4.
     """

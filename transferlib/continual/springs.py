@@ -56,7 +56,13 @@ def grown(old: Tensor | None, now: Tensor) -> Tensor:
 
 
 def fast_quadratic(model: nn.Module, anchor: Weights, stiffness: Weights, lam: float) -> Tensor:
-    """``penalties.quadratic`` in three passes over memory where autograd makes seven."""
+    """``penalties.quadratic`` in three passes over memory where autograd makes seven.
+
+    >>> model = nn.Linear(1, 1, bias=False)
+    >>> anchor, stiffness = {"weight": model.weight.detach() - 2}, {"weight": torch.tensor([[3.0]])}
+    >>> round(fast_quadratic(model, anchor, stiffness, lam=10.0).item(), 3)
+    60.0
+    """
     terms = [
         # A grown or a half-precision weight, or one that torch.func put there, perhaps with a tangent: the plain form.
         _Spring.apply(theta, old, s)[0] if isinstance(theta, nn.Parameter) else (s * (theta - old).square()).sum() / 2

@@ -1,6 +1,7 @@
 """A stream of tasks learned one after the other: one loop for all methods, and the four numbers of its table."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -17,7 +18,12 @@ Matrix = NDArray[np.float64]
 
 @torch.no_grad()
 def accuracies(model: nn.Module, tasks: Sequence[Task], columns: Sequence[Sequence[int]]) -> list[float]:
-    """Test accuracy 0..1 on every task, in eval mode. Raises ``UserError`` for labels outside a task's ``columns``."""
+    """Test accuracy 0..1 on every task, in eval mode. Raises ``UserError`` for labels outside a task's ``columns``.
+
+    >>> x, y = torch.eye(2), torch.tensor([0, 1])
+    >>> accuracies(nn.Identity(), [Task(x, y, x, y, (0, 1))], [(0, 1)])
+    [1.0]
+    """
     found = []
     with modes_kept(model):
         model.eval()
@@ -46,15 +52,21 @@ def learn_stream(
 
     Row 0 is before any training, row k after task k. ``method`` is an object made for this model: ``Method(model)`` is
     plain training. ``examples`` of a task, drawn at its end, are what an importance is measured on.
-    Raises ``UserError`` for a method that was made for another model.
+    Raises ``UserError`` for a method that was made for another model, and for weights in float16.
+
+    >>> model, x, y = nn.Linear(2, 2), torch.randn(8, 2), torch.arange(8) % 2
+    >>> learn_stream(model, [Task(x, y, x, y, (0, 1))] * 3, Method(model), steps=1).shape
+    (4, 3)
     """
     if method.model is not model:
         raise UserError(f"This {type(method).__name__} was made for another model: make one for each model you train.")
+    if any(p.dtype == torch.float16 for p in model.parameters()):
+        raise UserError("Adam's squares of gradients vanish in float16: use model.float() or model.bfloat16().")
     generator = torch.Generator().manual_seed(seed)
     columns = [task.columns for task in tasks]
     # In the class setting what competes grows with time: all outputs are open in every test.
-    growing = len({len(c) for c in columns}) > 1
-    open_ = [max(columns, key=len)] * len(tasks) if growing else columns
+    growing = all(set(old) <= set(new) for old, new in pairwise(columns))
+    open_ = [columns[-1]] * len(tasks) if growing else columns
     rows = [accuracies(model, tasks, open_)]
     for task in tasks:
         method.begin(task)
@@ -97,6 +109,9 @@ def backward_transfer(matrix: Matrix) -> float:
     """Mean over all tasks but the last of: accuracy at the end − accuracy just after learning it.
 
     Raises ``UserError`` for fewer than two tasks. Lopez-Paz & Ranzato 2017, arXiv:1706.08840.
+
+    >>> round(backward_transfer(np.array([[0.5, 0.5], [0.9, 0.5], [0.7, 0.8]])), 3)
+    -0.2
     """
     _several(matrix, "Backward transfer")
     return float((matrix[-1, :-1] - np.diag(matrix[1:])[:-1]).mean())
@@ -106,6 +121,9 @@ def forward_transfer(matrix: Matrix) -> float:
     """Mean over all tasks but the first of: accuracy just before learning it − accuracy before any training.
 
     Raises ``UserError`` for fewer than two tasks.
+
+    >>> round(forward_transfer(np.array([[0.5, 0.5], [0.9, 0.6], [0.7, 0.8]])), 3)
+    0.1
     """
     _several(matrix, "Forward transfer")
     return float((np.diag(matrix[1:-1, 1:]) - matrix[0, 1:]).mean())

@@ -33,6 +33,10 @@ def split_classes(
     ``"task"``: the task is known when testing, its own outputs alone compete. ``"domain"``: every task has the same
     outputs, the place of a class in its group. ``"class"``: all classes seen so far compete.
     Raises ``UserError`` for an unknown setting, and for a class without an example.
+
+    >>> x, y = torch.randn(4, 2), torch.arange(4)
+    >>> [task.columns for task in split_classes(x, y, x, y, [(0, 1), (2, 3)], "class")]
+    [(0, 1), (0, 1, 2, 3)]
     """
     if setting not in ("task", "domain", "class"):
         raise UserError(f"Unknown setting {setting!r}: {nearest(setting, ['task', 'domain', 'class'])}")
@@ -54,7 +58,11 @@ def split_classes(
 
 
 def restricted(logits: Tensor, columns: Sequence[int]) -> Tensor:
-    """(B, C) logits where only ``columns`` can win or take probability."""
+    """(B, C) logits where only ``columns`` can win or take probability.
+
+    >>> restricted(torch.tensor([[1.0, 5.0, 2.0]]), (0, 2))
+    tensor([[1., -inf, 2.]])
+    """
     closed = torch.ones(logits.shape[1], dtype=torch.bool, device=logits.device)
     closed[list(columns)] = False
     return logits.masked_fill(closed, -torch.inf)
@@ -65,6 +73,10 @@ class Method:
 
     ``begin(task)`` and ``end(task, some)`` stand around a task; ``some`` (n,) are the rows of it to measure on.
     ``penalty(model)`` is called once a step, after the backward of the task's own loss, which counts ``weight``.
+
+    >>> model = nn.Linear(2, 3)
+    >>> Method(model).penalty(model)
+    tensor(0., requires_grad=True)
     """
 
     weight = 1.0
