@@ -54,8 +54,9 @@ def test_a_list_is_escaped_exactly() -> None:
 
 
 def test_a_table_is_whole_however_long_it_is() -> None:
-    html = table(pd.DataFrame({"examples": range(300)}, index=[f"{'long ' * 30}{i}" for i in range(300)]), "counts")
-    assert html.count("<tr") == 301 and "..." not in html and "long 299</th>" in html
+    names = [f"{'long ' * 30}{i}" for i in range(300)]
+    html = table(pd.DataFrame({"class": names}, index=names), "counts")
+    assert html.count("<tr") == 301 and "..." not in html and "long 299</th>" in html and "long 299</td>" in html
 
 
 def test_the_decision_stands_before_the_parts() -> None:

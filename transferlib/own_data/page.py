@@ -41,8 +41,7 @@ def code(lines: Sequence[str]) -> str:
 
 def table(frame: pd.DataFrame, label: str) -> str:
     """A whole table, in a box that scrolls by itself where the page is narrower; ``label`` names it for who listens."""
-    with pd.option_context("display.max_colwidth", None):
-        inner = frame.to_html(border=0, classes=[], escape=True)
+    inner = frame.to_html(border=0, escape=True)
     return f'<div class="hs-table" tabindex="0" role="region" aria-label="{escape(label, quote=True)}">{inner}</div>'
 
 
