@@ -20,8 +20,8 @@ from transferlib.backbones.features import cached_features
 from transferlib.backbones.layer_features import cached_layer_features
 from transferlib.errors import UserError
 from transferlib.own_data.saved import load_model
-from transferlib.peft.adapters import bitfit, load_trainable
-from transferlib.peft.files import load_lora
+from transferlib.peft.bitfit import bitfit
+from transferlib.peft.files import load_lora, load_trainable
 from transferlib.runs.cache import leftovers
 from transferlib.runs.sweep import sweep
 

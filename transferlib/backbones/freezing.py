@@ -40,6 +40,10 @@ def hold_statistics(module: nn.Module) -> nn.Module:
 
     Its weight and bias, and everything else, may still learn. With few labels the statistics of a batch are
     noise, and running statistics that lag behind make training and testing two different networks.
+
+    >>> net = hold_statistics(nn.Sequential(nn.BatchNorm1d(2), nn.Dropout())).train()
+    >>> net[0].training, net[1].training, net[0].weight.requires_grad
+    (False, True, True)
     """
     for part in module.modules():
         if isinstance(part, BatchNorm):
@@ -48,7 +52,12 @@ def hold_statistics(module: nn.Module) -> nn.Module:
 
 
 def unfreeze(module: nn.Module) -> nn.Module:
-    """Undo :func:`freeze` and :func:`hold_statistics`, in place: gradients flow, ``.train()`` works again."""
+    """Undo :func:`freeze` and :func:`hold_statistics`, in place: gradients flow, ``.train()`` works again.
+
+    >>> net = unfreeze(freeze(nn.Sequential(nn.Dropout()))).train()
+    >>> net[0].training
+    True
+    """
     for part in module.modules():
         if is_held(part):
             del vars(part)[MARK]
@@ -57,17 +66,31 @@ def unfreeze(module: nn.Module) -> nn.Module:
 
 
 def is_held(part: nn.Module) -> bool:
-    """Whether this one module, without its children, stays in eval mode whatever ``.train()`` says."""
+    """Whether this one module, without its children, stays in eval mode whatever ``.train()`` says.
+
+    >>> is_held(nn.BatchNorm1d(2)), is_held(hold_statistics(nn.BatchNorm1d(2)))
+    (False, True)
+    """
     return MARK in vars(part)
 
 
 def is_frozen(module: nn.Module) -> bool:
-    """Whether :func:`freeze` holds for all of it: then its outputs depend on nothing that training changes."""
+    """Whether :func:`freeze` holds for all of it: then its outputs depend on nothing that training changes.
+
+    >>> is_frozen(nn.Linear(2, 2)), is_frozen(freeze(nn.Linear(2, 2)))
+    (False, True)
+    """
     return all(map(is_held, module.modules())) and not any(p.requires_grad for p in module.parameters())
 
 
 def moving(model: nn.Module) -> dict[str, Tensor]:
-    """Everything that training changes, by name: parameters with gradients, running statistics that are not held."""
+    """Everything that training changes, by name: parameters with gradients, running statistics that are not held.
+
+    >>> list(moving(nn.BatchNorm1d(2)))
+    ['weight', 'bias', 'running_mean', 'running_var', 'num_batches_tracked']
+    >>> list(moving(hold_statistics(nn.BatchNorm1d(2))))
+    ['weight', 'bias']
+    """
     live = [n for n, m in model.named_modules() if isinstance(m, BatchNorm) and not is_held(m)]
     owned = {name: buffer for name, buffer in model.named_buffers() if name.rpartition(".")[0] in live}
     return {name: p for name, p in model.named_parameters() if p.requires_grad} | owned
@@ -78,6 +101,13 @@ def modes_kept(*models: nn.Module) -> Iterator[None]:
     """Give every module back its training flag when the block ends, also by an error.
 
     One by one, because ``model.train()`` afterwards would wake a part that was in eval mode on purpose.
+
+    >>> net = nn.Dropout()
+    >>> with modes_kept(net):
+    ...     net.eval().training
+    False
+    >>> net.training
+    True
     """
     modes = [(part, part.training) for model in models for part in model.modules()]
     try:

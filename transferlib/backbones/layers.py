@@ -7,7 +7,11 @@ from torch import nn
 
 
 class Layer(NamedTuple):
-    """One step of depth: a ``name``, its ``modules``, and ``own`` parameters that belong to no submodule."""
+    """One step of depth: a ``name``, its ``modules``, and ``own`` parameters that belong to no submodule.
+
+    >>> sum(p.numel() for p in Layer("stem", [nn.Linear(2, 3)], []).parameters())
+    9
+    """
 
     name: str
     modules: list[nn.Module]
@@ -25,6 +29,10 @@ def layers(backbone: nn.Module, without: nn.Module | None = None) -> list[Layer]
     EfficientNet: stem, blocks.0 … blocks.6, top. BERT: embeddings, encoder.layer.0 … ViT: stem (patches,
     positions), blocks.0 …, norm. Every parameter is in at least one layer; only a weight that the model shares
     between two places is in both. ``without`` leaves one module out, such as the head of a whole model.
+
+    >>> blocks = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))
+    >>> [layer.name for layer in layers(nn.ModuleDict({"embed": nn.Linear(3, 4), "blocks": blocks}))]
+    ['embed', 'blocks.0', 'blocks.1']
     """
     body = backbone.body if isinstance(getattr(backbone, "body", None), nn.Module) else backbone
     assert isinstance(body, nn.Module)

@@ -22,7 +22,11 @@ def is_transposed(layer: nn.Module) -> bool:
 
 
 def matrix(layer: nn.Module) -> Tensor:
-    """The weight of a linear layer or a convolution as the map from inputs to outputs: (d_out, d_in)."""
+    """The weight of a linear layer or a convolution as the map from inputs to outputs: (d_out, d_in).
+
+    >>> matrix(nn.Conv2d(4, 6, 3, groups=2)).shape
+    torch.Size([6, 18])
+    """
     weight = layer.weight
     assert isinstance(weight, Tensor)
     return weight.T if is_transposed(layer) else weight.flatten(1)  # (d_out, d_in / groups · kh · kw)
@@ -32,7 +36,11 @@ HEADS = ("head", "heads", "fc", "classifier", "score")  # what libraries call th
 
 
 def head_of(model: nn.Module) -> nn.Module | None:
-    """The classification head of a whole ``model``, if it has one that computes scores."""
+    """The classification head of a whole ``model``, if it has one that computes scores.
+
+    >>> head_of(nn.ModuleDict({"body": nn.Linear(3, 4), "fc": nn.Linear(4, 2)}))
+    Linear(in_features=4, out_features=2, bias=True)
+    """
     if isinstance(getattr(model, "backbone", None), nn.Module) and isinstance(
         head := getattr(model, "head", None), nn.Module
     ):
@@ -57,7 +65,11 @@ def output_words(model: nn.Module) -> nn.Module | None:
 
 
 def matches(name: str, pattern: str) -> bool:
-    """Does the dotted ``name`` end with ``pattern``, part by part? ``*`` stands for anything within one part."""
+    """Does the dotted ``name`` end with ``pattern``, part by part? ``*`` stands for anything within one part.
+
+    >>> matches("layer.0.attn.query", "attn.*"), matches("layer.0.attn.query", "uery")
+    (True, False)
+    """
     parts, wanted = name.split("."), pattern.split(".")
     return len(parts) >= len(wanted) and all(map(fnmatchcase, parts[len(parts) - len(wanted) :], wanted))
 
@@ -68,6 +80,10 @@ def find_modules(model: nn.Module, target: str | Iterable[str], kinds: tuple[typ
     ``target``: one pattern or several. ``"q_proj"`` means every module with that last name; ``"layer.*.query"``
     reads the last three parts. ``"all-linear"`` means every linear layer but the head and the output words, as in peft.
     A module that stands in two places is listed once, under its first name.
+
+    >>> net = nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Sequential(nn.Linear(2, 2)))
+    >>> find_modules(net, ["0"], (nn.Linear,)), find_modules(net, "2.*", (nn.Linear,))
+    (['0', '2.0'], ['2.0'])
 
     Raises:
         UserError: no pattern; a pattern that matches nothing of these kinds; two that match the same module.
@@ -114,7 +130,13 @@ def _closest(pattern: str, modules: Mapping[str, nn.Module], kinds: tuple[type[n
 
 
 def replace_module(model: nn.Module, name: str, new: nn.Module) -> None:
-    """Put ``new`` where the module called ``name`` stands, in every place if the model uses it more than once."""
+    """Put ``new`` where the module called ``name`` stands, in every place if the model uses it more than once.
+
+    >>> net = nn.Sequential(nn.ReLU(), nn.Linear(2, 2))
+    >>> replace_module(net, "0", nn.GELU())
+    >>> net[0]
+    GELU(approximate='none')
+    """
     old = model.get_submodule(name)
     places = [(parent, last) for parent in model.modules() for last, part in parent._modules.items() if part is old]
     for parent, last in places:  # collected first: ``new`` may hold the old module
@@ -137,6 +159,10 @@ def called(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
 
 
 def count_parameters(model: nn.Module) -> tuple[int, int]:
-    """(trainable, all) parameters of ``model``; a weight shared by two layers counts once."""
+    """(trainable, all) parameters of ``model``; a weight shared by two layers counts once.
+
+    >>> count_parameters(nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1).requires_grad_(False)))
+    (9, 13)
+    """
     sizes = [(p.numel(), p.requires_grad) for p in model.parameters()]
     return sum(n for n, trainable in sizes if trainable), sum(n for n, _ in sizes)

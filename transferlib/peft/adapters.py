@@ -32,6 +32,11 @@ class Adapter(nn.Module):
     Arguments: ``base`` gives (…, d) for Linear and LayerNorm, (N, d, H, W) for Conv2d and BatchNorm2d, whose every
     pixel is adapted alike; ``bottleneck`` the inner width. Adds 2 · d · bottleneck + bottleneck + d parameters.
 
+    >>> adapter = Adapter(nn.Linear(6, 4), bottleneck=2)
+    >>> x = torch.randn(3, 6)
+    >>> torch.equal(adapter(x), adapter.base(x))
+    True
+
     Raises:
         UserError: a bottleneck below 1 or above d.
     """

@@ -15,7 +15,12 @@ PARTS = ("a", "b", "alpha", "magnitude", "a0", "b0")  # of one layer's correctio
 
 
 def base_state(model: nn.Module, keep_vars: bool = False) -> dict[str, Tensor]:
-    """The state dict of the model before LoRA was added: original names, original weights."""
+    """The state dict of the model before LoRA was added: original names, original weights.
+
+    >>> from transferlib.peft.lora import add_lora
+    >>> list(base_state(add_lora(nn.Sequential(nn.Linear(3, 2)), 1, 2, "0")))
+    ['0.weight', '0.bias']
+    """
     state = dict(model.state_dict(keep_vars=keep_vars))
     for name, layer in model.named_modules(remove_duplicate=False):  # a layer used twice has two names
         if isinstance(layer, LoRA):
@@ -30,6 +35,12 @@ def save_lora(model: nn.Module, file: str | Path, name: str = "default") -> int:
     """Write adapter ``name``, and the head or whatever else learns beside it, as one safetensors file with a seal.
 
     The file holds each layer's factors and alpha and the fingerprint of the base model. Returns the bytes written.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> from transferlib.peft.lora import add_lora
+    >>> with TemporaryDirectory() as folder:
+    ...     save_lora(add_lora(nn.Sequential(nn.Linear(3, 2)), 1, 2, "0"), f"{folder}/task.safetensors") < 1000
+    True
 
     Raises:
         UserError: the model has no adapter of that name, or a tensor is NaN.
@@ -54,6 +65,16 @@ def load_lora(model: nn.Module, file: str | Path, name: str | None = None) -> st
     """Put a saved adapter, and the head saved with it, on its base model and switch to it; returns its name.
 
     ``name`` renames it. The base may stand in another precision than the one the adapter was trained beside.
+
+    >>> import copy
+    >>> from tempfile import TemporaryDirectory
+    >>> from transferlib.peft.lora import add_lora
+    >>> base = nn.Sequential(nn.Linear(3, 2))
+    >>> task = add_lora(copy.deepcopy(base), 1, 2, "0", name="task")
+    >>> with TemporaryDirectory() as folder:
+    ...     _ = save_lora(task, f"{folder}/task.safetensors", "task")
+    ...     load_lora(base, f"{folder}/task.safetensors")
+    'task'
 
     Raises:
         UserError: no such file, a damaged file, or an adapter trained on another base model; a head that would
@@ -98,6 +119,11 @@ def save_trainable(model: nn.Module, file: str | Path) -> int:
     """Write what may move, with the fingerprint of what may not, as safetensors. Returns the bytes written.
 
     What moves: parameters with gradients, and the running statistics of BatchNorm that are not held.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     bytes_written = save_trainable(nn.Linear(3, 2), f"{folder}/task.safetensors")
+    ...     load_trainable(nn.Linear(3, 2), f"{folder}/task.safetensors")
     """
     own, state = moving(model), model.state_dict()
     return save_delta(file, own, {name: tensor for name, tensor in state.items() if name not in own})
@@ -105,6 +131,10 @@ def save_trainable(model: nn.Module, file: str | Path) -> int:
 
 def load_trainable(model: nn.Module, file: str | Path) -> None:
     """Read ``save_trainable``'s file into a model prepared in the same way.
+
+    >>> load_trainable(nn.Linear(3, 2), "none.safetensors")
+    Traceback (most recent call last):
+    transferlib.errors.UserError: There is no file 'none.safetensors' to load an adapter from: check the path.
 
     Raises:
         UserError: no such file, a damaged file, or one that was trained on another base model.

@@ -23,7 +23,11 @@ from transferlib.errors import UserError
 
 
 class Scale(nn.Module):
-    """(IA)³: a frozen linear layer whose input or output is multiplied, unit by unit, by factors (d,), 1 at first."""
+    """(IA)³: a frozen linear layer whose input or output is multiplied, unit by unit, by factors (d,), 1 at first.
+
+    >>> Scale(nn.Linear(6, 4)).factor.shape, Scale(nn.Linear(6, 4), inputs=True).factor.shape
+    (torch.Size([4]), torch.Size([6]))
+    """
 
     def __init__(self, base: nn.Module, inputs: bool = False) -> None:
         super().__init__()

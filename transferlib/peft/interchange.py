@@ -34,6 +34,13 @@ def save_peft(model: nn.Module, folder: str | Path, name: str = "default") -> No
 
     PiSSA becomes a plain correction of twice the rank, which is what it is.
 
+    >>> from tempfile import TemporaryDirectory
+    >>> from transferlib.peft.lora import add_lora
+    >>> with TemporaryDirectory() as folder:
+    ...     save_peft(add_lora(nn.Sequential(nn.Linear(3, 2)), 1, 2, "0"), folder)
+    ...     sorted(file.name for file in Path(folder).iterdir())
+    ['adapter_config.json', 'adapter_model.safetensors']
+
     Raises:
         UserError: no such adapter, or a grouped convolution, which peft corrects by another formula.
     """
@@ -87,6 +94,13 @@ def save_peft(model: nn.Module, folder: str | Path, name: str = "default") -> No
 
 def load_peft(model: nn.Module, folder: str | Path, name: str = "default") -> str:
     """Put a LoRA that peft saved on ``model`` and switch to it; returns its name.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> from transferlib.peft.lora import add_lora
+    >>> with TemporaryDirectory() as folder:
+    ...     save_peft(add_lora(nn.Sequential(nn.Linear(3, 2)), 1, 2, "0"), folder)
+    ...     load_peft(nn.Sequential(nn.Linear(3, 2)), folder, "task")
+    'task'
 
     Raises:
         UserError: no such folder, another kind of adapter, an option that is not read here, or an adapter for other

@@ -16,7 +16,11 @@ from transferlib.peft.lora_layer import LoRA, check_fit
 
 
 def lora_layers(model: nn.Module) -> dict[str, LoRA]:
-    """The LoRA layers of ``model``, by the name of the layer each one wraps."""
+    """The LoRA layers of ``model``, by the name of the layer each one wraps.
+
+    >>> list(lora_layers(add_lora(nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 2)), 1, 2, "1")))
+    ['1']
+    """
     return {name: module for name, module in model.named_modules() if isinstance(module, LoRA)}
 
 
@@ -111,6 +115,11 @@ def extras(model: nn.Module) -> dict[str, nn.Parameter]:
 def activate_lora(model: nn.Module, adapters: str | Mapping[str, float] | None) -> None:
     """Switch: one adapter by name, several as ``{"task-a": 0.5, "task-b": 0.5}``, or ``None`` for the plain model.
 
+    >>> net = add_lora(nn.Sequential(nn.Linear(3, 2)), 1, 2, "0", name="a")
+    >>> activate_lora(net, {"a": 0.5})
+    >>> net[0].active  # 0.5 · alpha / rank
+    {'a': 1.0}
+
     Raises:
         UserError: no layer has an adapter of that name.
     """
@@ -124,13 +133,26 @@ def activate_lora(model: nn.Module, adapters: str | Mapping[str, float] | None) 
 
 
 def merge_lora(model: nn.Module) -> None:
-    """Fold the active adapters into the weights: inference costs what the plain model costs."""
+    """Fold the active adapters into the weights: inference costs what the plain model costs.
+
+    >>> net = add_lora(nn.Sequential(nn.Linear(3, 2)), 1, 2, "0")
+    >>> merge_lora(net)
+    >>> net[0].original.shape
+    torch.Size([2, 3])
+    """
     for layer in lora_layers(model).values():
         layer.merge()
 
 
 def unmerge_lora(model: nn.Module) -> None:
-    """Give every merged layer its original weight back, bit by bit."""
+    """Give every merged layer its original weight back, bit by bit.
+
+    >>> net = add_lora(nn.Sequential(nn.Linear(3, 2)), 1, 2, "0")
+    >>> merge_lora(net)
+    >>> unmerge_lora(net)
+    >>> net[0].original is None
+    True
+    """
     for layer in lora_layers(model).values():
         layer.unmerge()
 
@@ -140,6 +162,13 @@ def unload_lora(model: nn.Module) -> nn.Module:
 
     After :func:`merge_lora` it has the merged weights, and the pretrained ones leave the memory; without it, it has
     the pretrained ones. It stays frozen: :func:`transferlib.backbones.freezing.unfreeze` lets it learn again.
+
+    >>> net = add_lora(nn.Sequential(nn.Linear(3, 2)), 1, 2, "0")
+    >>> merge_lora(net)
+    >>> unload_lora(net)
+    Sequential(
+      (0): Linear(in_features=3, out_features=2, bias=True)
+    )
 
     Raises:
         UserError: a merged weight that the plain model shares with another layer, as a tied head does.

@@ -27,6 +27,10 @@ class LoRA(nn.Module):
     Arguments: ``base`` the layer; ``rank``, ``alpha`` and ``name`` of the first correction; ``where`` names the layer
     in errors; ``dropout`` the share of inputs that the correction does not see in training.
 
+    >>> layer = LoRA(nn.Linear(6, 4), rank=2, alpha=4)
+    >>> layer.a["default"].shape, layer.b["default"].shape, layer.active
+    (torch.Size([2, 6]), torch.Size([4, 2]), {'default': 2.0})
+
     Raises:
         UserError: a rank below 1 or above min(d_in, d_out), a name that is taken, a quantised weight.
     """

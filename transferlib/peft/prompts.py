@@ -21,6 +21,12 @@ class SoftPrompt(nn.Module):
     For encoders and language models of transformers. ``prompt`` (tokens, d) starts as the vectors of words drawn from
     the vocabulary. The output is that of the text alone: the positions of the prompt are cut off.
 
+    >>> from transformers import BertConfig, BertModel
+    >>> bert = BertModel(BertConfig(vocab_size=9, hidden_size=4, num_hidden_layers=1, num_attention_heads=1))
+    >>> soft = SoftPrompt(bert, tokens=3)
+    >>> soft.prompt.shape, soft(torch.tensor([[1, 2]])).last_hidden_state.shape
+    (torch.Size([3, 4]), torch.Size([1, 2, 4]))
+
     Raises:
         UserError: ``tokens`` below 1, a model without a text embedding or without a fixed window (T5), or, in
             ``forward``, a text that does not fit into the model's window together with the prompt.
@@ -77,6 +83,12 @@ class Prefix(nn.Module):
 
     ``keys`` and ``values`` (layers, heads, tokens, d_head). The text keeps its positions 0 … L − 1, the prefix has
     none. Start: small random numbers, so that the prefix draws attention away from the first step on.
+
+    >>> from transformers import BertConfig, BertModel
+    >>> bert = BertModel(BertConfig(vocab_size=9, hidden_size=4, num_hidden_layers=1, num_attention_heads=1))
+    >>> prefix = Prefix(bert, tokens=3)
+    >>> prefix.keys.shape, prefix(torch.tensor([[1, 2]])).last_hidden_state.shape
+    (torch.Size([1, 1, 3, 4]), torch.Size([1, 2, 4]))
 
     Raises:
         UserError: ``tokens`` below 1, not an encoder or causal model of transformers, or a text longer than the

@@ -18,6 +18,10 @@ def fingerprint(tensors: Mapping[str, Tensor], kind: torch.dtype | None = None) 
     """SHA-256 over names, shapes and bytes: equal for equal weights, different after any training step.
 
     ``kind``: as if the model stood in this precision.
+
+    >>> weights = {"w": torch.ones(2)}
+    >>> fingerprint(weights)[:8], fingerprint({"w": weights["w"] + 1e-6}) == fingerprint(weights)
+    ('78312b16', False)
     """
     digest = hashlib.sha256()
     for name in sorted(tensors):
@@ -49,6 +53,13 @@ def _seal(tensors: Mapping[str, Tensor], facts: Mapping[str, str]) -> str:
 
 def read_delta(file: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Read ``save_delta``'s file back: tensors by name, and the facts stored with them. See :func:`check_base`.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     _ = save_delta(f"{folder}/x.safetensors", {"prompt": torch.ones(2)}, {"w": torch.zeros(1)}, tokens="2")
+    ...     tensors, facts = read_delta(f"{folder}/x.safetensors")
+    >>> tensors["prompt"], facts["tokens"]
+    (tensor([1., 1.]), '2')
 
     Raises:
         UserError: the file is missing or damaged, or holds NaN or infinity.

@@ -22,6 +22,11 @@ class DoRA(LoRA):
 
     ‖V‖ counts as a constant in the gradient, as the authors found to be cheaper and no worse.
     Liu et al., "DoRA: Weight-Decomposed Low-Rank Adaptation", 2024, arXiv:2402.09353.
+
+    >>> from transferlib.peft.lora import add_lora
+    >>> net = add_lora(nn.Sequential(nn.Linear(6, 4)), 2, 4, "0", kind=DoRA)
+    >>> {part: tuple(p.shape) for part, p in net[0].own("default").items()}
+    {'a': (2, 6), 'b': (4, 2), 'magnitude': (4,)}
     """
 
     def add(self, rank: int, alpha: float, name: str, where: str = "this layer", dropout: float = 0.0) -> None:
@@ -69,6 +74,12 @@ class PiSSA(LoRA):
 
     The gradients are those of the paper's form, in which W − B₀ A₀ is frozen; here W stays as it is, bit by bit, and
     the model's output changes at the start by rounding alone. Meng et al., 2024, arXiv:2404.02948.
+
+    >>> from transferlib.peft.lora import add_lora
+    >>> net = add_lora(nn.Sequential(nn.Linear(6, 4)), 2, 4, "0", kind=PiSSA)
+    >>> largest = torch.linalg.svdvals(net[0].base.weight)[:2]
+    >>> torch.allclose(torch.linalg.svdvals(2 * net[0].b["default"] @ net[0].a["default"])[:2], largest, atol=1e-5)
+    True
     """
 
     def add(self, rank: int, alpha: float, name: str, where: str = "this layer", dropout: float = 0.0) -> None:
@@ -99,6 +110,11 @@ def lora_plus(model: nn.Module, lr: float = 1e-4, ratio: float = 16) -> list[dic
     """LoRA+: optimiser groups in which B learns ``ratio`` times as fast as A; whatever else learns does so at ``lr``.
 
     With one rate for both, A of a wide layer hardly moves a feature. Hayou et al., 2024, arXiv:2402.12354.
+
+    >>> from transferlib.peft.lora import add_lora
+    >>> groups = lora_plus(add_lora(nn.Sequential(nn.Linear(6, 4)), 2, 4, "0"), lr=1e-3, ratio=16)
+    >>> [(group["name"], group["lr"]) for group in groups]
+    [('A and the rest', 0.001), ('B', 0.016)]
 
     Raises:
         UserError: a model without LoRA.

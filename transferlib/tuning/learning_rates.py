@@ -44,6 +44,10 @@ def layer_lrs(model: nn.Module, base_lr: float = 1e-3, decay: float = 0.7) -> li
     count as a step. ``model`` as for :func:`param_groups`; a weight that two layers share, as a tied embedding and
     head do, takes the rate of the layer nearest to the input. Discriminative fine-tuning: Howard & Ruder, 2018.
 
+    >>> model = nn.ModuleDict({"body": nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 4)), "fc": nn.Linear(4, 2)})
+    >>> [(group["name"], group["lr"]) for group in layer_lrs(model, base_lr=0.1, decay=0.5)]
+    [('head', 0.1), ('1', 0.05), ('0', 0.025)]
+
     Raises:
         UserError: ``decay`` outside (0, 1], no head or no layers to be seen, or nothing that can be trained.
     """
@@ -58,7 +62,11 @@ def layer_lrs(model: nn.Module, base_lr: float = 1e-3, decay: float = 0.7) -> li
 
 
 def groups_table(groups: list[Group]) -> str:
-    """The groups as text, one line each: name, learning rate, number of parameters."""
+    """The groups as text, one line each: name, learning rate, number of parameters.
+
+    >>> print(groups_table([{"name": "head", "params": [nn.Parameter(nn.Linear(3, 2).weight)], "lr": 1e-3}]))
+    head  1.00e-03            6
+    """
     width = max(len(g["name"]) for g in groups)
     return "\n".join(
         f"{g['name']:<{width}}  {g['lr']:8.2e}  {sum(p.numel() for p in g['params']):>11,}" for g in groups

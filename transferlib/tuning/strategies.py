@@ -34,7 +34,11 @@ __all__ = [
 
 
 class Classifier(nn.Module):
-    """logits = head(backbone(x)): raw data (N, …) → (N, num_classes)."""
+    """logits = head(backbone(x)): raw data (N, …) → (N, num_classes).
+
+    >>> Classifier(nn.Linear(3, 4), nn.Linear(4, 2))(torch.zeros(5, 3)).shape
+    torch.Size([5, 2])
+    """
 
     def __init__(self, backbone: nn.Module, head: nn.Module) -> None:
         super().__init__()
@@ -55,6 +59,9 @@ def from_scratch(
 
     Arguments: ``num_classes`` ≥ 2; ``backbone`` a name, or a module, which is copied and re-initialised;
     ``size`` in pixels for images, ``max_length`` in tokens for texts.
+
+    >>> from_scratch(3, "small-cnn", size=16)(torch.zeros(2, 3, 16, 16, dtype=torch.uint8)).shape
+    torch.Size([2, 3])
 
     Raises:
         UserError: unknown name, fewer than two classes, a module with weights that cannot be re-drawn.
@@ -89,6 +96,11 @@ def fine_tune(
     Arguments as for :func:`from_scratch`; a module is used as it is and not copied; ``seed`` draws the head.
     BatchNorm keeps its pretrained running statistics unless ``live_batch_norm``: see
     :func:`transferlib.backbones.freezing.hold_statistics` for why.
+
+    >>> from transferlib.backbones.images import image_backbone
+    >>> model = fine_tune(3, image_backbone("small-cnn", pretrained=False, size=16))
+    >>> all(p.requires_grad for p in model.parameters()), model.head.out_features
+    (True, 3)
     """
     whole = backbone if isinstance(backbone, nn.Module) else named_backbone(backbone, True, size, max_length)
     if not live_batch_norm:
@@ -99,7 +111,13 @@ def fine_tune(
 def linear_probe(
     num_classes: int, backbone: str | nn.Module = DEFAULT, *, size: int = 64, max_length: int = 32, seed: int = 0
 ) -> Classifier:
-    """Pretrained backbone, frozen; only the new linear head learns. Arguments as for :func:`fine_tune`."""
+    """Pretrained backbone, frozen; only the new linear head learns. Arguments as for :func:`fine_tune`.
+
+    >>> from transferlib.backbones.images import image_backbone
+    >>> model = linear_probe(3, image_backbone("small-cnn", pretrained=False, size=16))
+    >>> [name for name, p in model.named_parameters() if p.requires_grad]
+    ['head.weight', 'head.bias']
+    """
     model = fine_tune(num_classes, backbone, size=size, max_length=max_length, seed=seed)
     freeze(model.backbone)
     return model
@@ -118,6 +136,11 @@ def partial_fine_tune(
     """Pretrained backbone whose last ``train_last`` layers may move, and a new head.
 
     Layers are those of :func:`transferlib.backbones.layers.layers`; 0 is a linear probe, all of them is fine-tuning.
+
+    >>> from transferlib.backbones.images import image_backbone
+    >>> model = partial_fine_tune(3, image_backbone("small-cnn", pretrained=False, size=16), train_last=1)
+    >>> [is_frozen(block) for block in model.backbone.body.blocks]
+    [True, True, False]
 
     Raises:
         UserError: as :func:`fine_tune`, and for ``train_last`` below 0 or above the number of layers.
