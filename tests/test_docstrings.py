@@ -17,11 +17,7 @@ MODULES = sorted(
 )
 # Rooms whose examples are not all written yet, and modules whose example needs files of the reader's.
 WAITING = (
-<<<<<<< HEAD
-    "transferlib.course", "transferlib.datasets", "transferlib.own_data", "transferlib.peft",
-=======
-    "transferlib.continual", "transferlib.course", "transferlib.datasets", "transferlib.own_data",
->>>>>>> peft
+    "transferlib.course", "transferlib.datasets", "transferlib.own_data",
     "transferlib.runs", "transferlib.widgets", "transferlib.backbones.cut", "transferlib.backbones.features",
     "transferlib.backbones.folding", "transferlib.backbones.images",
     "transferlib.backbones.layer_features",
