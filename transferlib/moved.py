@@ -2,20 +2,21 @@
 
 from typing import Any
 
+# A file of 0.1.0 that is in several files today names them all.
 MODULES = {
-    "adapters": "peft.adapters",
+    "adapters": "peft.adapters peft.bitfit peft.ia3 peft.files",
     "adversarial": "domains.adversarial",
     "alignment": "domains.alignment",
     "budgets": "datasets.budgets",
     "calibration": "own_data.calibration",
     "chapter": "course.chapter",
-    "claims": "course.claims",
+    "claims": "course.claims course.printing",
     "collection": "datasets.collection",
     "cost": "tuning.cost",
     "curves": "course.curves",
     "datacheck": "own_data.checks",
     "decision": "own_data.decision",
-    "deltas": "peft.files",
+    "deltas": "peft.files peft.sealed",
     "depth": "backbones.layer_features",
     "exercises": "course.exercises",
     "extraction": "backbones.features",
@@ -23,7 +24,7 @@ MODULES = {
     "filters": "backbones.filters",
     "fisher": "continual.fisher",
     "folding": "backbones.folding",
-    "forgetting": "continual.penalties",
+    "forgetting": "continual.penalties continual.importance",
     "freezing": "backbones.freezing",
     "groups": "tuning.learning_rates",
     "interpolate": "tuning.wise_ft",
@@ -31,7 +32,7 @@ MODULES = {
     "keeping": "runs.cache",
     "language": "backbones.texts",
     "layers": "backbones.layers",
-    "lora": "peft.lora",
+    "lora": "peft.lora peft.lora_layer",
     "lpft": "tuning.lpft",
     "memory": "runs.memory",
     "pairs": "domains.pairs",
@@ -43,20 +44,20 @@ MODULES = {
     "prompts": "peft.prompts",
     "provenance": "runs.provenance",
     "rehearsal": "continual.rehearsal",
-    "report": "own_data.report",
+    "report": "own_data.report own_data.page",
     "reweighting": "domains.reweighting",
     "saved": "own_data.saved",
     "scan": "own_data.scan",
     "selfsupervised": "backbones.simclr",
     "similarity": "domains.similarity",
     "split": "backbones.cut",
-    "strategies": "tuning.strategies",
+    "strategies": "tuning.strategies backbones.named",
     "stream_metrics": "continual.streams",
     "sweep": "runs.sweep",
     "team": "tuning.distributed",
-    "test_time": "domains.at_test_time",
+    "test_time": "domains.at_test_time domains.tent",
     "training": "tuning.training",
-    "weights": "backbones.weights",
+    "weights": "backbones.weights runs.cache",
     "widgets.freeze_depth_explorer": "widgets.freeze_depth",
     "widgets.label_budget_explorer": "widgets.label_budget",
     "words": "backbones.word_counts",
@@ -64,26 +65,31 @@ MODULES = {
 # These names are folders now: what each of them held as one file is in this module.
 FOLDERS = {
     "backbones": "backbones.images",
-    "continual": "continual.streams",
+    "continual": "continual.streams continual.tasks",
     "datasets": "datasets.named",
     "domains": "domains.checks",
 }
 
 
+def _listed(paths: str) -> str:
+    *others, last = [f"transferlib.{path}" for path in paths.split()]
+    return f"{', '.join(others)} and {last}" if others else last
+
+
 def moved(path: str) -> str:
     """The sentence for a path of 0.1.0 below ``transferlib``, or nothing for a path that was never there.
 
-    >>> moved("lora")
-    'transferlib.lora is now transferlib.peft.lora: import from there.'
+    >>> moved("fisher")
+    'transferlib.fisher is now transferlib.continual.fisher: import from there.'
     """
     first, _, inner = path.partition(".")
     old = path if path in MODULES else first
     if old in MODULES:
-        return f"transferlib.{old} is now transferlib.{MODULES[old]}: import from there."
+        return f"transferlib.{old} is now {_listed(MODULES[old])}: import from there."
     if first in FOLDERS and inner:
         return (
             f"transferlib.{first} is now a folder without {inner!r}: what transferlib.{first} held in 0.1.0 is in "
-            f"transferlib.{FOLDERS[first]}."
+            f"{_listed(FOLDERS[first])}."
         )
     return ""
 
