@@ -8,7 +8,7 @@ from torch import Tensor
 
 from transferlib.errors import UserError
 
-Item = TypeVar("Item")
+T = TypeVar("T")
 HALF = (torch.float16, torch.bfloat16)
 
 
@@ -67,7 +67,7 @@ def trainable_in(parameters: Iterable[Tensor]) -> list[Tensor]:
     return moving
 
 
-def several(what: str, items: Sequence[Item] | Iterable[Item]) -> list[Item]:
+def several(what: str, items: Sequence[T] | Iterable[T]) -> list[T]:
     """``items`` as a list, unless it is one string, whose letters would be taken for items.
 
     >>> several("texts", ("good", "bad"))

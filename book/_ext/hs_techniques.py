@@ -26,11 +26,14 @@ def glossary(markdown: str) -> list[list[str]]:
 def homes(names: list[str], glossary: Iterable[str] = ()) -> dict[str, list[str]]:
     """The modules of a technique, each with the public names that are it.
 
-    A module has a public name that is the technique's (``L2SP``), or one that holds its acronym (``dpo_loss``), or a
-    first line about it. More than two modules are no answer: then the word is a common one.
+    The module or a public name in it is called so (``lora``, ``L2SP``), or a public name holds the acronym
+    (``dpo_loss``), or the first line is about it. More than two modules are no answer: then the word is a common one.
     """
     here = [m for m in hs_house.MODULES if hs_house.room(m) in hs_house.TECHNIQUES]
-    exact = {m: found for m in here if (found := called(names, hs_house.public(m)))}
+    exact = {m: called(names, hs_house.public(m)) for m in here}
+    main = [names[0], *filter(spelled, names)]
+    titled = [m for m in here if called(main, [m.rpartition(".")[2]])]  # peft.lora stands before peft.lora_layer
+    exact = {m: exact[m] for m in [*titled, *(m for m in here if exact[m])]}
     parts = {m: found for m in here if (found := holding(names, hs_house.public(m)))}
     lines: dict[str, list[str]] = {m: [] for m in here if opens(names, hs_house.docstring(m).split("\n")[0], glossary)}
     files = {m: lines[m] for m in lines if hs_house.MODULES[m].stem != "__init__"}
