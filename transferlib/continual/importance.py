@@ -129,7 +129,7 @@ def fast_mas_importance(model: nn.Module, x: Tensor, batch_size: int = 128) -> d
 class MAS(Method):
     """Memory-aware synapses for a stream: λ · Σ_i Ω_i (θ_i − θ*_i)², no ½, Ω summed over the old tasks.
 
-    ``measure``: ``mas_importance`` or ``fast_mas_importance``. Raises ``UserError`` for λ < 0.
+    ``measure``: ``fast_mas_importance`` or ``mas_importance``. Raises ``UserError`` for λ < 0.
 
     >>> model = nn.Linear(1, 1, bias=False)
     >>> MAS(model, lam=0.1).penalty(model).item()  # before the first task has ended
@@ -137,7 +137,7 @@ class MAS(Method):
     """
 
     def __init__(
-        self, model: nn.Module, lam: float, measure: Callable[[nn.Module, Tensor], Weights] = mas_importance
+        self, model: nn.Module, lam: float, measure: Callable[[nn.Module, Tensor], Weights] = fast_mas_importance
     ) -> None:
         super().__init__(model)
         if not lam >= 0:

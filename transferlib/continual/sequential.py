@@ -5,13 +5,13 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from transferlib.continual.fisher import fisher
+from transferlib.continual.fisher import fast_fisher
 from transferlib.continual.penalties import EWC, L2SP, snapshot
 from transferlib.continual.springs import Weights, grown
 from transferlib.continual.tasks import Method, Task
 from transferlib.errors import UserError
 
-Measure = Callable[..., Weights]  # (model, (x, y), columns=…) → {name: Fisher}: fisher, fast_fisher, …
+Measure = Callable[..., Weights]  # (model, (x, y), columns=…) → {name: Fisher}, as fast_fisher
 
 
 class SequentialL2SP(Method):
@@ -43,7 +43,7 @@ class SequentialL2SP(Method):
 class SequentialEWC(SequentialL2SP):
     """One spring for every old task k, as stiff as its Fisher: Σ_k λ/2 · Σ_i F_i(k) (θ_i − θ_i(k))².
 
-    ``measure`` takes the Fisher of a task that ends: ``fisher``, ``fast_fisher``, or a ``partial`` of one of them.
+    ``measure`` takes the Fisher of a task that ends: ``fast_fisher``, ``fisher``, or a ``partial`` of one of them.
 
     >>> model, y = nn.Linear(2, 3), torch.arange(3)
     >>> method = SequentialEWC(model, lam=100.0)
@@ -52,7 +52,7 @@ class SequentialEWC(SequentialL2SP):
     (1, 0.0)
     """
 
-    def __init__(self, model: nn.Module, lam: float, measure: Measure = fisher) -> None:
+    def __init__(self, model: nn.Module, lam: float, measure: Measure = fast_fisher) -> None:
         super().__init__(model, lam)
         self.measure = measure
 
@@ -72,7 +72,7 @@ class OnlineEWC(SequentialEWC):
     Raises ``UserError`` for γ outside 0..1. Schwarz et al. 2018, arXiv:1805.06370, section 4.
     """
 
-    def __init__(self, model: nn.Module, lam: float, gamma: float = 1.0, measure: Measure = fisher) -> None:
+    def __init__(self, model: nn.Module, lam: float, gamma: float = 1.0, measure: Measure = fast_fisher) -> None:
         super().__init__(model, lam, measure)
         if not 0 <= gamma <= 1:
             raise UserError(f"OnlineEWC got gamma = {gamma}: use 0 (only the last task counts) to 1 (all count alike).")
