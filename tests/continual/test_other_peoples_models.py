@@ -322,9 +322,10 @@ def test_every_method_learns_in_every_type_but_float16(name, dtype):
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
-def test_a_penalty_is_computed_in_the_wider_type_and_its_gradient_has_the_weights_own(dtype):
+@pytest.mark.parametrize("measured", [torch.float32, None])
+def test_a_penalty_is_computed_in_the_wider_type_and_its_gradient_has_the_weights_own(dtype, measured):
     model = net(dtype)
-    info = {n: torch.full(p.shape, 1e-3) for n, p in model.named_parameters()}
+    info = {n: torch.full(p.shape, 1e-3, dtype=measured or dtype) for n, p in model.named_parameters()}
     value = EWC(model, info, snapshot(model), 2.0).penalty(pushed(model))
     assert value.dtype == torch.promote_types(dtype, torch.float32)
     assert value.item() == pytest.approx(1e-3 * 0.25 * sum(p.numel() for p in model.parameters()), rel=0.01)
