@@ -20,8 +20,11 @@ from transformers import (
 
 from transferlib.backbones.modules import count_parameters, find_modules, linear_kinds
 from transferlib.errors import UserError
+from transferlib.peft.adapters import add_adapters
 from transferlib.peft.files import load_lora, save_lora
-from transferlib.peft.lora import activate_lora, add_lora, lora_layers, merge_lora, unload_lora
+from transferlib.peft.ia3 import ia3
+from transferlib.peft.lora import LoRA, activate_lora, add_lora, lora_layers, merge_lora, unload_lora
+from transferlib.peft.prompts import Prefix, SoftPrompt
 from transferlib.peft.variants import DoRA, PiSSA, lora_plus, per_row
 
 SIZE = {"hidden_size": 16, "intermediate_size": 32, "num_attention_heads": 2, "num_hidden_layers": 2}
@@ -217,3 +220,29 @@ def test_two_corrections_by_dora_are_not_added_up() -> None:
     add_lora(model, 2, 4, "0", "b", kind=DoRA)
     with pytest.raises(UserError, match="DoRA cannot be added up"):
         activate_lora(model, {"a": 0.5, "b": 0.5})
+
+
+@pytest.mark.parametrize("default", ["device", "precision"])
+def test_nothing_depends_on_pytorchs_defaults(default: str, tmp_path: Any) -> None:
+    """What forgets its device lands on "meta", where there are no numbers; what forgets its precision is float64."""
+    llama = MODELS["llama"]().eval()
+    ids, x = torch.arange(1, 11).view(2, 5), torch.randn(5, 12)
+    base = nn.Sequential(nn.Linear(12, 20), nn.ReLU(), nn.Linear(20, 12))
+    torch.set_default_device("meta") if default == "device" else torch.set_default_dtype(torch.float64)
+    try:
+        made = [SoftPrompt(llama, 2)(ids).logits, Prefix(llama, 2)(ids).logits]
+        for kind in (LoRA, DoRA, PiSSA):
+            model = add_lora(copy.deepcopy(base), 3, 6, ["0", "2"], kind=kind)
+            save_lora(model, tmp_path / "task.safetensors")
+            load_lora(again := copy.deepcopy(base), tmp_path / "task.safetensors")
+            again.load_state_dict(model.state_dict())
+            made += [model(x), again(x), *model.parameters()]
+        mixed = add_lora(copy.deepcopy(base), 3, 6, ["0"])
+        with per_row(mixed, ["default", None, None, "default", None]):
+            made.append(mixed(x))
+        made += [ia3(copy.deepcopy(base), "0", "2")(x), add_adapters(copy.deepcopy(base), 2, "0")(x)]
+        made += list(add_adapters(copy.deepcopy(base), 2, "0").parameters())
+    finally:
+        torch.set_default_device(None)
+        torch.set_default_dtype(torch.float32)
+    assert {(t.device.type, t.dtype) for t in made} == {("cpu", torch.float32)}

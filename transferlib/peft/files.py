@@ -52,7 +52,9 @@ def save_lora(model: nn.Module, file: str | Path, name: str = "default") -> int:
     own: dict[str, Tensor] = {}
     for n, layer in layers.items():
         own |= {f"{n}.{part}": tensor for part, tensor in layer.own(name).items()}
-    own |= {f"{n}.alpha": torch.tensor(layer.alpha[name]) for n, layer in layers.items()}
+    own |= {
+        f"{n}.alpha": torch.tensor(layer.alpha[name], dtype=torch.float32, device="cpu") for n, layer in layers.items()
+    }
     learning = {id(tensor) for tensor in moving(model).values()}
     base = base_state(model, keep_vars=True)
     heads = {key: tensor for key, tensor in base.items() if id(tensor) in learning}

@@ -183,6 +183,5 @@ def unload_lora(model: nn.Module) -> nn.Module:
                 f"{shared[0]}: unmerge_lora first, or leave it out of target."
             )
     for name, layer in found.items():
-        layer.original = None
         replace_module(model, name, layer.base)
     return model

@@ -150,7 +150,7 @@ class LoRA(nn.Module):
 
     def get_extra_state(self) -> Tensor:
         """Every alpha: without it the factors of a ``state_dict`` would mean another correction elsewhere."""
-        return torch.tensor([self.alpha[name] for name in self.a], dtype=torch.float64)
+        return torch.tensor([self.alpha[name] for name in self.a], dtype=torch.float64, device="cpu")
 
     def set_extra_state(self, state: Tensor) -> None:
         for name, alpha in zip(self.a, state.tolist(), strict=True):

@@ -36,7 +36,8 @@ class SoftPrompt(nn.Module):
         super().__init__()
         words, self.window = _words(model, tokens).weight, _window(model)
         self.model = freeze(model, but=heads_of(model))
-        drawn = torch.randint(len(words), (tokens,), generator=torch.Generator().manual_seed(seed)).to(words.device)
+        generator = torch.Generator("cpu").manual_seed(seed)
+        drawn = torch.randint(len(words), (tokens,), generator=generator, device="cpu").to(words.device)
         self.prompt = nn.Parameter(words.detach()[drawn].clone().to(torch.promote_types(words.dtype, torch.float32)))
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None, **kwargs: Any) -> Any:
@@ -104,7 +105,7 @@ class Prefix(nn.Module):
         width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
         self.kind = words.dtype
         shape = (2, config.num_hidden_layers, heads, tokens, width)
-        start = std * torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+        start = std * torch.randn(shape, generator=torch.Generator("cpu").manual_seed(seed), device="cpu")
         kind = torch.promote_types(words.dtype, torch.float32)
         self.keys, self.values = (nn.Parameter(part.to(words.device, kind)) for part in start)
         # transformers 5.24 renamed the argument.
