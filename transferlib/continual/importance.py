@@ -78,7 +78,6 @@ class SI(Method):
         if not self._noted:
             raise UserError("SI saw no step: call penalty(model) in each step, after task_loss.backward().")
         self._note_step(self.model)
-        self._meet(self.model)
         params = dict(self.model.named_parameters())
         for name, omega in self.omega.items():
             now = leading(params, name, omega).detach().clone()
