@@ -95,3 +95,11 @@ def test_a_measuring_run_does_not_read_the_record(kept: Path, monkeypatch) -> No
     before = record.COUNTS["cells_computed"]
     sweep(measure, CELLS, n_jobs=1)
     assert record.COUNTS["cells_computed"] == before + 4
+
+
+def test_arrays_inside_of_lists_and_dictionaries_come_back() -> None:
+    result = {"steps": [np.arange(3), np.array([0.5, np.inf])], "by": {"a": np.array([[True], [False]]), "b": None}}
+    back = record.unpacked(record.packed({"{}": result}))["{}"]
+    assert [part.tolist() for part in back["steps"]] == [[0, 1, 2], [0.5, float("inf")]]
+    assert back["by"]["a"].tolist() == [[True], [False]] and back["by"]["b"] is None
+    assert record.name({"sizes": np.array([1, 2]), "n": np.int64(3)}) == '{"n": 3, "sizes": [1, 2]}'

@@ -34,7 +34,7 @@ def folder() -> Path | None:
 
 def name(cell: Mapping[str, Any]) -> str:
     """A cell's settings as one line, the same in every process."""
-    return json.dumps(dict(cell), sort_keys=True, default=lambda value: value.item())
+    return json.dumps(dict(cell), sort_keys=True, default=lambda value: value.tolist())
 
 
 def packed(results: Mapping[str, Mapping[str, Any]]) -> bytes:
@@ -50,6 +50,10 @@ def packed(results: Mapping[str, Mapping[str, Any]]) -> bytes:
             value = value.detach().cpu().numpy()
         if isinstance(value, np.generic):
             return value.item()
+        if isinstance(value, list | tuple):
+            return [plain(part) for part in value]
+        if isinstance(value, dict):
+            return {"parts": {key: plain(part) for key, part in value.items()}}
         if not isinstance(value, np.ndarray):
             return value
         key = str(len(arrays))
@@ -68,8 +72,12 @@ def unpacked(data: bytes) -> dict[str, dict[str, Any]]:
     with np.load(io.BytesIO(data), allow_pickle=False) as file:
 
         def full(value: Any) -> Any:
-            if not (isinstance(value, dict) and "array" in value):
+            if isinstance(value, list):
+                return [full(part) for part in value]
+            if not isinstance(value, dict):
                 return value
+            if "parts" in value:
+                return {key: full(part) for key, part in value["parts"].items()}
             array, shape = file[value["array"]], tuple(value["shape"])
             if value["bits"]:
                 array = np.unpackbits(array, count=int(np.prod(shape))).astype(bool)
