@@ -58,13 +58,13 @@ def test_a_chapter_has_its_parts_and_no_typed_in_result(path: Path) -> None:
         "## Watch out",
         "## Exercises",
         "## Sources",
-        "{depth} 2",
-        "{depth} 3",
         "{formula}",
         "run.claim(",
         "run.save(",
     ):
         assert part in text, f"{path.name} lacks {part!r}"
+    for depth in "23":
+        assert re.search(rf"\{{depth(?:-start)?\}} {depth}", text), f"{path.name} has no section at depth {depth}"
     assert "{cite}`" in text and "{term}`" in text
     notebook = jupytext.read(path)
     assert all(not cell.get("outputs") for cell in notebook.cells), "outputs never go into the repository"
