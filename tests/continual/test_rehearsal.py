@@ -60,11 +60,13 @@ def test_notes_beside_a_label_travel_with_its_example():
 
 
 def test_the_memory_is_a_copy():
-    x = torch.zeros(3, 2)
+    x, y = torch.zeros(3, 2), torch.zeros(3, dtype=torch.long)
     memory = Reservoir(3)
-    memory.add(x[:1], torch.zeros(1, dtype=torch.long))
+    memory.add(x[:1], y[:1])
     x += 1
+    y += 1
     assert not memory.x.any()
+    assert not memory.y.any()
 
 
 def test_bad_input_is_said_in_one_sentence():

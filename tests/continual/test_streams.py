@@ -138,6 +138,15 @@ def test_tasks_of_unequal_size_are_tested_in_their_own_outputs():
     assert table.shape == (3, 2)
 
 
+def test_the_tasks_own_loss_counts_the_methods_weight():
+    class Deaf(Method):
+        weight = 0.0
+
+    model, before = net(), net()
+    learn("task", Deaf, model=model, steps=3)
+    assert torch.equal(model[0].weight, before[0].weight)
+
+
 def test_ewc_takes_every_kind_of_fisher():
     for measure in (fisher, fast_fisher, partial(fisher, labels="sample"), partial(fast_fisher, labels="empirical"),
                     partial(wrong_batched_fisher, batch_size=8)):  # fmt: skip

@@ -155,7 +155,7 @@ def _log_p(out: object, columns: Sequence[int] | None) -> Tensor:
         logits = logits[:, list(columns)]
     if logits.dim() != 2 or logits.shape[1] < 2:
         raise UserError(f"The outputs are {tuple(logits.shape)}: a Fisher needs logits (N, C) of C ≥ 2 classes.")
-    return F.log_softmax(logits, dim=1, dtype=wide(logits))  # (B, C)
+    return F.log_softmax(logits, dim=1)  # (B, C)
 
 
 def _weights(p: Tensor, labels: str, y: Tensor | None, n: int, samples: int, generator: torch.Generator) -> Tensor:
