@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from entry import main
 
 from transferlib.course.facts import disagreements
 from transferlib.course.profiles import check_device, check_profile
@@ -210,8 +211,4 @@ def verdict(build: Build, strict: bool = False) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        app(standalone_mode=True)
-    except UserError as error:
-        print(error, file=sys.stderr)
-        sys.exit(2)
+    main(app)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import typer
+from entry import main
 
 import book
 from transferlib.errors import UserError
@@ -137,8 +138,4 @@ def lay_out(only: str = "", imports: bool = False) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        app(standalone_mode=True)
-    except UserError as error:
-        print(error, file=sys.stderr)
-        sys.exit(2)
+    main(app)

@@ -1,11 +1,11 @@
 """Make the results of the last full run the record that ``make read`` and ``make lab`` use, in ``book/record``."""
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from entry import main
 
 from transferlib.errors import UserError
 from transferlib.runs import record
@@ -35,8 +35,4 @@ def keep(
 
 
 if __name__ == "__main__":
-    try:
-        app()
-    except UserError as error:
-        print(error, file=sys.stderr)
-        sys.exit(2)
+    main(app)

@@ -7,12 +7,12 @@ resumed when interrupted; the table of the last runs is kept in ``book/reference
 import json
 import os
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from entry import main
 
 from transferlib.errors import UserError, nearest
 from transferlib.runs.cache import cache_dir
@@ -85,8 +85,4 @@ def run(seeds: str = "", processor_: Annotated[str, typer.Option("--processor")]
 
 
 if __name__ == "__main__":
-    try:
-        app()
-    except UserError as error:
-        print(error, file=sys.stderr)
-        sys.exit(2)
+    main(app)

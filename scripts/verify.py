@@ -6,12 +6,12 @@ of it; a text must be the same. A claim that no longer holds is named with its v
 
 import json
 import math
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from entry import main
 
 from book import claims
 from transferlib.errors import UserError
@@ -95,8 +95,4 @@ def keep(build: Build) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        app()
-    except UserError as error:
-        print(error, file=sys.stderr)
-        sys.exit(2)
+    main(app)
