@@ -93,11 +93,8 @@ def note(key: str, results: Mapping[str, Mapping[str, Any]]) -> None:
     build = os.environ.get("TRANSFERLIB_BUILD")
     if build:
         place = Path(build) / "sweeps" / f"{key}.npz"
-        place.parent.mkdir(parents=True, exist_ok=True)
         before = unpacked(place.read_bytes()) if place.is_file() else {}  # one function may be swept twice
-        beside = place.with_name(f".{place.name}.{os.getpid()}")
-        beside.write_bytes(packed({**before, **results}))
-        beside.replace(place)
+        write(place, packed({**before, **results}))
 
 
 def sample(cells: Sequence[Mapping[str, Any]]) -> list[int]:
@@ -137,7 +134,7 @@ def collect(noted: Path, into: Path, keys: Sequence[str]) -> int:
     for old in into.glob("*.npz"):
         old.unlink()
     for key, data in found.items():
-        (into / f"{key}.npz").write_bytes(data)
+        write(into / f"{key}.npz", data)
     facts = provenance.facts()
     body = {
         "date": time.strftime("%Y-%m-%d"), "processor": facts["processor"], "commit": facts["commit"],

@@ -69,14 +69,15 @@ def sweep(
     key, code = function_key(run), function_key(run, libraries=False)  # type: ignore[arg-type]
     recorded = record.read(code)
     again = record.sample(cells) if recorded else []
+    names = [record.name(cell) for cell in cells]
     results: dict[int, Cell] = {}
     for i, cell in enumerate(cells):
-        if i not in again and (known := record.name(cell)) in recorded:
-            results[i] = recorded[known]
+        if i not in again and names[i] in recorded:
+            results[i] = recorded[names[i]]
         elif cached.check_call_in_cache(key, cell, run):
             results[i] = cached(key, cell, run)
     if recorded:
-        print(record.told(sum(record.name(cell) in recorded for cell in cells), desc), file=sys.stderr)
+        print(record.told(sum(name in recorded for name in names), desc), file=sys.stderr)
     todo = [i for i in range(len(cells)) if i not in results]
     record.COUNTS["cells_kept"] += len(results)
     record.COUNTS["cells_computed"] += len(todo)
@@ -99,8 +100,8 @@ def sweep(
         for i, result in tqdm(finished, desc=desc, total=len(todo), disable=not todo, mininterval=1):
             results[i] = result
     for i in again:
-        record.compare(desc, cells[i], recorded.get(record.name(cells[i]), {}), results[i])
-    record.note(code, {record.name(cell): results[i] for i, cell in enumerate(cells)})
+        record.compare(desc, cells[i], recorded.get(names[i], {}), results[i])
+    record.note(code, {name: results[i] for i, name in enumerate(names)})
     clash = set(cells[0]) & set(results[0])
     if clash:
         raise UserError(f"The sweep {desc!r} returns {sorted(clash)}, which are settings: rename those results.")
