@@ -4,7 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from transferlib.backbones.freezing import modes_kept
+from transferlib.backbones.freezing import moving
+from transferlib.backbones.modules import count_parameters
 from transferlib.tensors import class_numbers
 
 
@@ -14,7 +15,7 @@ def trainable(model: nn.Module) -> int:
     >>> trainable(nn.Linear(3, 2))
     8
     """
-    return sum(p.numel() for p in model.parameters() if p.requires_grad)
+    return count_parameters(model)[0]
 
 
 def task_bytes(model: nn.Module) -> int:
@@ -25,12 +26,7 @@ def task_bytes(model: nn.Module) -> int:
     >>> task_bytes(nn.Linear(3, 2)), task_bytes(nn.Linear(3, 2).requires_grad_(False))  # 8 numbers of 4 bytes
     (32, 0)
     """
-    moving = [p for p in model.parameters() if p.requires_grad]
-    with modes_kept(model):
-        model.train()  # what stays in eval mode now is held, whatever anybody calls
-        live = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.training]
-    buffers = [b for m in live for b in m.buffers(recurse=False)]
-    return sum(t.numel() * t.element_size() for t in [*moving, *buffers])
+    return sum(t.numel() * t.element_size() for t in moving(model).values())
 
 
 def step_bytes(model: nn.Module, x: Tensor, y: Tensor) -> int:
