@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from transferlib.backbones.freezing import freeze
 from transferlib.backbones.modules import (
-    called,
     check_called,
     find_modules,
     heads_of,
@@ -22,11 +21,12 @@ from transferlib.backbones.modules import (
     replace_module,
 )
 from transferlib.errors import UserError
+from transferlib.peft.around import Around
 
 _KINDS = (nn.Linear, nn.LayerNorm, nn.RMSNorm, nn.Conv2d, nn.BatchNorm2d)
 
 
-class Adapter(nn.Module):
+class Adapter(Around):
     """A frozen layer followed by a residual bottleneck; exactly the layer at the start, because ``up`` is zero.
 
     Arguments: ``base`` gives (…, d) for Linear and LayerNorm, (N, d, H, W) for Conv2d and BatchNorm2d, whose every
@@ -42,8 +42,8 @@ class Adapter(nn.Module):
     """
 
     def __init__(self, base: nn.Module, bottleneck: int, where: str = "this layer") -> None:
-        super().__init__()
-        self.base, self.is_map = base, isinstance(base, (nn.Conv2d, nn.BatchNorm2d))
+        super().__init__(base)
+        self.is_map = isinstance(base, (nn.Conv2d, nn.BatchNorm2d))
         width = _width(base)
         if not 1 <= bottleneck <= width:
             raise UserError(f"bottleneck = {bottleneck} does not fit {where} of width {width}: use 1 to {width}.")
@@ -53,17 +53,6 @@ class Adapter(nn.Module):
         self.up = nn.Linear(bottleneck, width, device=like.device, dtype=kind)
         nn.init.zeros_(self.up.weight)
         nn.init.zeros_(self.up.bias)
-        # PyTorch's encoder layers skip their parts' forward where nothing hooks into it, and the adapter with it.
-        self.register_forward_pre_hook(called)
-
-    @property
-    def weight(self) -> Tensor:
-        """The frozen layer's own weight, for code that looks up its type."""
-        return self.base.weight  # type: ignore[return-value]
-
-    @property
-    def bias(self) -> Tensor | None:
-        return self.base.bias  # type: ignore[return-value]
 
     def forward(self, x: Tensor) -> Tensor:
         h = self.base(x)

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from transferlib.backbones.freezing import freeze
 from transferlib.backbones.modules import (
-    called,
     check_called,
     find_modules,
     heads_of,
@@ -20,9 +19,10 @@ from transferlib.backbones.modules import (
     replace_module,
 )
 from transferlib.errors import UserError
+from transferlib.peft.around import Around
 
 
-class Scale(nn.Module):
+class Scale(Around):
     """(IA)³: a frozen linear layer whose input or output is multiplied, unit by unit, by factors (d,), 1 at first.
 
     >>> Scale(nn.Linear(6, 4)).factor.shape, Scale(nn.Linear(6, 4), inputs=True).factor.shape
@@ -30,21 +30,11 @@ class Scale(nn.Module):
     """
 
     def __init__(self, base: nn.Module, inputs: bool = False) -> None:
-        super().__init__()
-        self.base, self.inputs = base, inputs
+        super().__init__(base)
+        self.inputs = inputs
         weight = matrix(base)
         kind = torch.promote_types(weight.dtype, torch.float32)
         self.factor = nn.Parameter(weight.new_ones(weight.shape[1 if inputs else 0], dtype=kind))
-        self.register_forward_pre_hook(called)
-
-    @property
-    def weight(self) -> Tensor:
-        """The frozen layer's own weight, for code that looks up its type."""
-        return self.base.weight  # type: ignore[return-value]
-
-    @property
-    def bias(self) -> Tensor | None:
-        return self.base.bias  # type: ignore[return-value]
 
     def forward(self, x: Tensor) -> Tensor:
         if self.inputs:
