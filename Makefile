@@ -16,7 +16,8 @@ SEEDS     ?=
 PROCESSOR ?=
 RECORD    :=
 BUILD     ?= $(if $(filter cpu,$(PROFILE)),build,build/$(PROFILE))
-CORES     := $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
+# nproc answers OMP_NUM_THREADS where that is set, as it is in a make that another make started.
+CORES     := $(shell unset OMP_NUM_THREADS OMP_THREAD_LIMIT; nproc 2>/dev/null || sysctl -n hw.ncpu)
 JOBS      ?= $(CORES)
 PY        := .venv/bin/python
 READY     := .venv/.ready

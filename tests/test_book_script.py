@@ -176,6 +176,15 @@ def test_make_says_what_is_wrong_in_one_sentence_and_writes_nothing(
     assert not (tmp_path / "build").exists()
 
 
+def test_a_make_inside_of_a_make_knows_all_cores() -> None:
+    """The outer one sets OMP_NUM_THREADS=1 for the processes, and nproc would answer that."""
+    told = [
+        subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True, env=env).stdout
+        for env in ({**os.environ, "OMP_NUM_THREADS": "1"}, {k: v for k, v in os.environ.items() if k[:4] != "OMP_"})
+    ]
+    assert told[0] == told[1] and f"JOBS={len(os.sched_getaffinity(0))}" in told[0]
+
+
 def test_make_alone_lists_its_targets() -> None:
     run = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
     assert all(f"make {name}" in run.stdout for name in ("setup", "execute", "book", "serve", "lab", "test", "clean"))
