@@ -38,7 +38,15 @@ extensions = [
     "hs_search",
 ]
 root_doc = "index"
-exclude_patterns = ["_data", "_ext", "_static", "_templates", "_build", "**.ipynb_checkpoints"]
+exclude_patterns = [
+    "reference/interoperation.md",
+    "_data",
+    "_ext",
+    "_static",
+    "_templates",
+    "_build",
+    "**.ipynb_checkpoints",
+]
 templates_path = ["_templates"]
 html_static_path = ["_static"]
 nitpicky = True
