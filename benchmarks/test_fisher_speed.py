@@ -62,6 +62,20 @@ def test_fisher(benchmark, beside, mlp, data):
     beside(f"{piece}: exact over 10 classes", spent, "exact", "hook", "the empirical one")
 
 
+def test_the_plain_fisher_on_a_convolution(benchmark, beside):
+    torch.manual_seed(0)
+    model = nn.Sequential(SmallCNN(), nn.Linear(512, 10)).eval()
+    x, y = torch.randn(64, 3, 28, 28), torch.randint(10, (64,))
+    ways = {
+        "plain": lambda: fisher(model, (x, y), "empirical"),
+        "fast": lambda: fast_fisher(model, (x, y), "empirical"),
+    }
+    spent = alternate(ways, 7)
+    benchmark.pedantic(ways["plain"], rounds=3)
+    piece = "the plain Fisher, small CNN 28 px, 64 examples"
+    beside(piece, spent, "plain", "fast", "our fast path", at_most=1.3)
+
+
 @pytest.mark.parametrize("kind", ["MLP 478k, batch 128: the worst case", "small CNN 28 px, batch 64"])
 def test_ewc_step(benchmark, beside, tell, mlp, data, kind):
     torch.manual_seed(0)

@@ -1,24 +1,34 @@
-"""Our LoRA beside peft's and beside full fine-tuning: one training step, its memory, and merged inference.
+"""Our LoRA beside peft's and beside full fine-tuning: one training step, its memory, merged inference, taking it off.
 
-The same random BERT of MiniLM's size for all; steps of the ways alternate, so that a busy machine slows all alike.
+The same random networks for all; steps of the ways alternate, so that a busy machine slows all alike.
 Processor seconds on one thread.
 """
 
 import copy
+import statistics
+import time
 from collections.abc import Callable
 
 import pytest
+import timm
 import torch
 import torch.nn.functional as F
-from pairs import alternate
+from pairs import alternate, seconds
 from peft import LoraConfig, get_peft_model
 from torch import Tensor, nn
-from transformers import BertConfig, BertModel
+from transformers import BertConfig, BertModel, LlamaConfig, LlamaForCausalLM
 
-from transferlib.peft.lora import add_lora, merge_lora
+from transferlib.peft.lora import add_lora, merge_lora, unload_lora
 from transferlib.tuning.cost import step_bytes
 
 ROUNDS, BATCH, LENGTH = 12, 16, 24
+
+
+NAMES = {
+    "bert": "MiniLM-size BERT",
+    "vit": "ViT-tiny at 96 pixels",
+    "convolutions": "four 3 × 3 convolutions",
+}
 
 
 class Classifier(nn.Module):
@@ -30,6 +40,17 @@ class Classifier(nn.Module):
 
     def forward(self, ids: Tensor) -> Tensor:
         return self.head(self.body(input_ids=ids).last_hidden_state.mean(1))
+
+
+class Patches(nn.Module):
+    """A vision transformer, its pooled vector, and a head."""
+
+    def __init__(self, body: nn.Module) -> None:
+        super().__init__()
+        self.body, self.head = body, nn.Linear(192, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.body(x))
 
 
 class Pictures(nn.Module):
@@ -51,6 +72,11 @@ def bert() -> nn.Module:
     return BertModel(config, add_pooling_layer=False).eval()
 
 
+def vit() -> nn.Module:
+    torch.manual_seed(0)
+    return timm.create_model("vit_tiny_patch16_224", img_size=96, num_classes=0).eval()
+
+
 def convolutions() -> nn.Module:
     torch.manual_seed(0)
     return nn.Sequential(*(m for i in range(4) for m in (nn.Conv2d(3 if i == 0 else 64, 64, 3, padding=1), nn.ReLU())))
@@ -59,6 +85,8 @@ def convolutions() -> nn.Module:
 def ways(kind: str) -> tuple[dict[str, nn.Module], Tensor]:
     if kind == "bert":
         make, wrap, target, x = bert, Classifier, ["query", "value"], torch.randint(1000, 30000, (BATCH, LENGTH))
+    elif kind == "vit":
+        make, wrap, target, x = vit, Patches, ["qkv", "fc1", "fc2"], torch.randn(BATCH, 3, 96, 96)
     else:
         make, wrap, target, x = convolutions, Pictures, ["2", "4", "6"], torch.randn(BATCH, 3, 24, 24)
     theirs = get_peft_model(make(), LoraConfig(r=8, lora_alpha=16, target_modules=target))
@@ -78,7 +106,7 @@ def stepper(model: nn.Module, x: Tensor) -> Callable[[], None]:
     return step
 
 
-@pytest.mark.parametrize("kind", ["bert", "convolutions"])
+@pytest.mark.parametrize("kind", ["bert", "vit", "convolutions"])
 def test_a_step_of_ours_against_peft_and_full(benchmark, tell, beside, kind):
     models, x = ways(kind)
     steps = {name: stepper(model, x) for name, model in models.items()}
@@ -86,7 +114,7 @@ def test_a_step_of_ours_against_peft_and_full(benchmark, tell, beside, kind):
     y = torch.arange(len(x)) % 2
     held = {name: step_bytes(model, x, y) for name, model in models.items()}
     benchmark.pedantic(steps["ours"], rounds=3)
-    piece = f"LoRA step, rank 8, {'MiniLM-size BERT' if kind == 'bert' else 'four 3 × 3 convolutions'}"
+    piece = f"LoRA step, rank 8, {NAMES[kind]}"
     beside(piece, spent, "ours", "peft", "peft", at_most=1.0)
     bytes_of = {name: f"{count / 1e6:.1f} MB" for name, count in held.items()}
     more = held["ours"] / held["peft"]
@@ -104,4 +132,26 @@ def test_merged_inference_against_the_plain_model(benchmark, beside):
     with torch.no_grad():
         spent = alternate({"merged": lambda: merged(x), "plain": lambda: plain(x)}, 3 * ROUNDS)
         benchmark.pedantic(lambda: merged(x), rounds=3)
-    beside("inference with LoRA merged, MiniLM-size BERT", spent, "merged", "plain", "the plain model")
+    piece = "inference with LoRA merged, MiniLM-size BERT"
+    beside(piece, spent, "merged", "plain", "the plain model", at_most=1.02)
+
+
+def test_taking_lora_off(benchmark, tell):
+    """A merged LoRA on every linear layer of a 135-million-parameter model, until the plain model is back."""
+    config = LlamaConfig(
+        vocab_size=49152, hidden_size=576, intermediate_size=1536, num_hidden_layers=30, num_attention_heads=9,
+        num_key_value_heads=3, tie_word_embeddings=True,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    model = LlamaForCausalLM(config).eval()
+    millions = sum(p.numel() for p in model.parameters()) / 1e6
+    spent = []
+    for _ in range(3):
+        add_lora(model, 8, 16, "all-linear")
+        merge_lora(model)
+        start = time.process_time()
+        unload_lora(model)
+        spent.append(time.process_time() - start)
+    benchmark.pedantic(lambda: None, rounds=1)
+    piece = f"unload a merged LoRA, {millions:.0f} million parameters"
+    tell(piece, "one second", statistics.median(spent), "s", seconds(spent), at_most=1.0)
