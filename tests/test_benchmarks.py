@@ -12,4 +12,4 @@ def test_every_benchmark_can_be_collected() -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     files = {path.name for path in (ROOT / "benchmarks").glob("test_*.py")}
-    assert files <= {Path(line.split("::")[0]).name for line in done.stdout.splitlines()}
+    assert files <= {Path(line.split(":")[0]).name for line in done.stdout.splitlines()}
