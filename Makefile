@@ -83,7 +83,7 @@ serve: ## Read the book at http://localhost:8000
 
 lab: $(READY) ## Work through the chapters in JupyterLab
 	@mkdir -p .venv/share/jupyter/lab/settings && cp scripts/lab.json .venv/share/jupyter/lab/settings/overrides.json
-	@OMP_NUM_THREADS=$(CORES) TRANSFERLIB_RECORD=$(abspath book/record) $(PY) -m jupyterlab --config=scripts/lab.py --notebook-dir=notebooks
+	@OMP_NUM_THREADS=$(CORES) TRANSFERLIB_RECORD=$(abspath book/record) $(PY) -m jupyterlab --config=scripts/lab.py --notebook-dir=. --LabApp.default_url=/lab/tree/notebooks
 
 report: $(READY) ## A decision for your own data: make report DATA=my_photos, or a CSV (OUT=report EXECUTOR=local|ray)
 	@test -n "$(DATA)" || { echo "make report needs DATA: a folder with a sub-folder of images for each class, or a CSV with a column 'label' and one 'file' or 'text'."; exit 2; }

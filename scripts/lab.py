@@ -11,7 +11,7 @@ from typing import Any
 from jupytext import AsyncTextFileContentsManager
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from plain_markdown import attachments, plain
+from plain_markdown import plain
 
 FOLDED = {"hide-input", "remove-input", "remove-cell", "experiment"}
 WRITTEN = "as_written"  # in a cell's metadata: its source in the chapter's file
@@ -27,7 +27,6 @@ def opened(notebook: dict[str, Any]) -> dict[str, Any]:
     for cell in notebook["cells"]:
         if cell["cell_type"] == "markdown" and (text := plain(cell["source"])) != cell["source"]:
             cell["metadata"][WRITTEN] = cell["source"]
-            cell["attachments"] = attachments(cell["source"])
             cell["source"] = text
         elif FOLDED & set(cell["metadata"].get("tags", [])):
             cell["metadata"]["jupyter"] = {"source_hidden": True}

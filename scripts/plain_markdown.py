@@ -1,14 +1,12 @@
 """A chapter's prose as plain Markdown, for JupyterLab, which knows no directive of the book.
 
-A drawing becomes an attachment, a formula mathematics, what is folded on the page a fold. A directive that is not
+A drawing becomes a picture, a formula mathematics, what is folded on the page a fold. A directive that is not
 known here shows its body, so no sentence is lost.
 """
 
-import base64
 import re
-from pathlib import Path
 
-DRAWINGS = Path(__file__).resolve().parents[1] / "book" / "_static" / "drawings"
+DRAWINGS = "../book/_static/drawings"  # from a chapter
 OPENING = re.compile(r"^\s*(`{3,}|:{3,})\{([\w:-]+)\}[ \t]*(.*)$")
 OPTION = re.compile(r"^:([\w-]+):[ \t]*(.*)$")
 ROLE = re.compile(r"\{([\w:]+)\}`([^`]+)`")
@@ -57,7 +55,7 @@ def shown(name: str, argument: str, options: dict[str, str], body: str) -> str:
     match name:
         case "drawing":
             caption = plain(options.get("caption", ""))
-            return f"![{caption}](attachment:{argument}.svg)\n\n*{caption}*"
+            return f"![{caption}]({DRAWINGS}/{argument}.svg)\n\n*{caption}*"
         case "formula":
             symbols, _, words = body.partition("\n---\n")
             pairs = [pair.split(" = ", 1) for pair in options.get("symbols", "").split("; ") if " = " in pair]
@@ -98,15 +96,3 @@ def role(found: re.Match[str]) -> str:
         )
         return years if name == "cite:t" else f"({years})"
     return {"term": f"*{words}*", "chapter": f"chapter {words}", "doc": words}.get(name, f"`{words}`")
-
-
-def attachments(source: str) -> dict[str, dict[str, str]]:
-    """The drawings that a Markdown cell names, as a notebook holds pictures."""
-    names = [
-        found[3].strip() for line in source.split("\n") if (found := OPENING.match(line)) and found[2] == "drawing"
-    ]
-    files = {f"{name}.svg": DRAWINGS / f"{name}.svg" for name in names}
-    return {
-        name: {"image/svg+xml": base64.b64encode(file.read_bytes()).decode()}
-        for name, file in files.items() if file.is_file()
-    }  # fmt: skip

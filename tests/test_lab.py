@@ -50,12 +50,13 @@ def test_no_directive_is_left_and_no_word_of_the_prose_is_lost(path: Path) -> No
             assert set(re.findall(r"[A-Za-z]{4,}", words)) <= set(re.findall(r"[A-Za-z]{4,}", text))
 
 
-def test_folded_code_is_collapsed_and_drawings_are_attached(chapters: Any) -> None:
+def test_folded_code_is_collapsed_and_drawings_are_pictures(chapters: Any) -> None:
     cells = get(chapters, "01_head_start.md")["content"]["cells"]
     hidden = [c for c in cells if c["metadata"].get("jupyter", {}).get("source_hidden")]
     assert {"experiment", "hide-input"} <= {tag for c in hidden for tag in c["metadata"]["tags"]}
     assert not any("exercise" in c["metadata"]["tags"] for c in hidden)
-    assert {name for c in cells for name in c.get("attachments", {})} == {"01-features.svg", "01-three-ways.svg"}
+    pictures = re.findall(r"!\[.*\]\((.*)\)", "".join(c["source"] for c in cells if c["cell_type"] == "markdown"))
+    assert len(pictures) == 2 and all((ROOT / "notebooks" / picture).is_file() for picture in pictures)
 
 
 def test_what_the_learner_writes_is_saved(chapters: Any, tmp_path: Path) -> None:
