@@ -76,7 +76,10 @@ def test_the_snippet_of_chapter_03_starts_at_the_probe_and_moves_body_and_head(
         if pretrained:
             state = packaged_state_dict("efficientnet-lite0", name)
             body = {key: value for key, value in state.items() if not key.startswith("classifier")}
-            assert set(model.load_state_dict(body, strict=False).missing_keys) == {"classifier.weight", "classifier.bias"}
+            assert set(model.load_state_dict(body, strict=False).missing_keys) == {
+                "classifier.weight",
+                "classifier.bias",
+            }
             found["model"] = model
         return model
 
