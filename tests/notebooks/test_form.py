@@ -20,7 +20,7 @@ HIDING = {"hide-input", "remove-input", "remove-cell", "hide-cell", "experiment"
 TOO_LONG = {
     "01_head_start": (1, 0),
     "02_why_it_works": (6, 2),
-    "03_probe_or_fine_tune": (6, 0),
+    "03_probe_or_fine_tune": (1, 0),
     "04_watch_out": (9, 2),
     "05_domain_gap": (13, 1),
     "06_lora": (7, 1),

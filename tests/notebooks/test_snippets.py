@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -12,7 +13,7 @@ from transferlib.datasets.named import load
 
 ROOT = Path(__file__).resolve().parents[2]
 BLOCK = re.compile(r"^## Do it\n(.*?)(?=^## )", re.DOTALL | re.MULTILINE)
-SECOND_EDITION = ("01_head_start",)  # grows with each chapter
+SECOND_EDITION = ("01_head_start", "03_probe_or_fine_tune")  # grows with each chapter
 
 
 def snippet(name: str) -> str:
@@ -54,3 +55,45 @@ def test_the_probe_of_chapter_01_runs_on_folders_of_pictures(
     exec(compile(snippet("01_head_start"), "do it", "exec"), {"__name__": "__main__"})
     told = re.search(r"right on new photographs: (\d+)%", capsys.readouterr().out)
     assert told and int(told.group(1)) >= 75
+
+
+def test_the_snippet_of_chapter_03_starts_at_the_probe_and_moves_body_and_head(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import timm
+    import torch
+
+    data = load("emoji", "train", style="noto", label="group")
+    rows = torch.cat([(data.y == c).nonzero()[:8, 0] for c in (2, 6, 10)])  # faces, sweets, clocks
+    x = torch.nn.functional.interpolate(data.x[rows].float() / 127.5 - 1, 48)
+    y = torch.tensor([0, 1, 2]).repeat_interleave(8)
+    torch.save((x, y), tmp_path / "photos.pt")
+    create, adam = timm.create_model, torch.optim.AdamW
+    found: dict[str, Any] = {}
+
+    def packaged(name: str, pretrained: bool = False, **options: object) -> object:
+        model = create(name, pretrained=False, **options)
+        if pretrained:
+            state = packaged_state_dict("efficientnet-lite0", name)
+            body = {key: value for key, value in state.items() if not key.startswith("classifier")}
+            assert set(model.load_state_dict(body, strict=False).missing_keys) == {
+                "classifier.weight",
+                "classifier.bias",
+            }
+            found["model"] = model
+        return model
+
+    def noticed(groups: list[dict[str, object]]) -> object:
+        found["start"] = float((found["model"](x).argmax(1) == y).float().mean())
+        found["before"] = {k: v.clone() for k, v in found["model"].state_dict().items()}
+        assert len({group["lr"] for group in groups}) == 2
+        return adam(groups)
+
+    monkeypatch.setattr(timm, "create_model", packaged)
+    monkeypatch.setattr(torch.optim, "AdamW", noticed)
+    monkeypatch.chdir(tmp_path)
+    short = snippet("03_probe_or_fine_tune").replace("(60, 32)", "(2, 8)")
+    exec(compile(short, "do it", "exec"), {"__name__": "__main__"})
+    after, before = found["model"].state_dict(), found["before"]
+    assert found["start"] == 1.0
+    assert all(torch.equal(after[name], v) == ("running" in name or "tracked" in name) for name, v in before.items())

@@ -41,6 +41,8 @@ def test_a_good_state_passes_unchanged(state):
             "n = 5, k = 2 holds a number that is not finite",
         ),
         (lambda s: s["budgets"][0]["points"][1]["gain"].update(lo=-math.inf), "not finite"),
+        (lambda s: s["budgets"][0]["points"][1].pop("train"), "not finite"),
+        (lambda s: s["budgets"][0].update(level={"label": "best", "mean": 0.5, "lo": 0.4}), "n = 5, best holds"),
     ],
 )
 def test_what_cannot_be_drawn_is_one_sentence(state, spoil, sentence):
@@ -54,6 +56,14 @@ def test_the_twin_carries_the_state_and_a_table_and_no_markup_of_others(state):
     assert json.loads(unescape(re.search(r'data-state="([^"]*)"', page).group(1))) == state
     assert "<td>62.5 (60.0 to 65.0)</td><td>90.0</td>" in page
     assert "<b>" not in page
+
+
+def test_a_way_that_trains_nothing_is_told_and_what_was_not_measured_is_not_made_up(state):
+    state["budgets"][0]["points"][1]["train"] = None
+    state["budgets"][0]["level"] = {"label": "an earlier layer", "mean": 0.7, "lo": 0.6, "hi": 0.8}
+    page = html(state)
+    assert "<td>62.5 (60.0 to 65.0)</td><td>not measured</td>" in page
+    assert "an earlier layer, n = 5: 70.0." in page
 
 
 def test_in_jupyterlab_it_is_a_widget_with_the_same_twin(state):

@@ -6,8 +6,8 @@ import {
 } from "./kit.js";
 
 /** @typedef {import("./kit.js").Span} Span */
-/** @typedef {Span & {k: number, train: number, gain: Span | null}} Measured */
-/** @typedef {{n: number, seeds: number, points: Measured[]}} Budget */
+/** @typedef {Span & {k: number, train: number | null, gain: Span | null}} Measured */
+/** @typedef {{n: number, seeds: number, points: Measured[], level?: Span & {label: string}}} Budget */
 /** @typedef {{k: number, trainable: number, memory: number, stored: number}} Depth */
 /** @typedef {{title?: string, start_n: number, start_k?: number, layers: string[], depths: Depth[],
  *   budgets: Budget[]}} State */
@@ -35,11 +35,15 @@ function drawNetwork(strip, state, k) {
 
 /** @param {State} state @param {number} width */
 function chartOf(state, width) {
-  const values = state.budgets.flatMap((b) => b.points.flatMap((p) => [p.lo, p.hi, p.train]));
+  const values = state.budgets.flatMap((b) => [...b.points.flatMap((p) => [p.lo, p.hi, p.train ?? p.hi]), b.level?.hi ?? 0.5]);
   const [low, high] = tenths(values);
   const f = frame(width, Math.round(clamp(width * 0.62, 250, 360)), { top: 30, right: 22, bottom: 44, left: 40 }, low, high);
   return { ...f, ...places(f, state.depths.length) };
 }
+
+/** Where the accuracy on the training examples was measured. @param {Budget} budget @param {ReturnType<typeof chartOf>} f
+ * @returns {[number, number][]} */
+const learned = (budget, f) => budget.points.flatMap(({ train }, j) => (train === null ? [] : [[f.x(j), f.y(train)]]));
 
 /** @param {SVGElement} svg @param {State} state @param {ReturnType<typeof chartOf>} f @param {Budget} budget
  * @param {number} i place of the chosen depth */
@@ -47,16 +51,20 @@ function drawChart(svg, state, f, budget, i) {
   axisY(svg, f);
   axisX(svg, f, state.depths.map(({ k }, j) => ({ x: f.x(j), label: k })),
     "accuracy (%)", "layers trained, from the end (0: the probe)");
-  /** @param {Budget} of @param {"mean" | "lo" | "hi" | "train"} part @returns {[number, number][]} */
+  /** @param {Budget} of @param {"mean" | "lo" | "hi"} part @returns {[number, number][]} */
   const along = (of, part) => of.points.map((p, j) => [f.x(j), f.y(p[part])]);
   for (const other of state.budgets) if (other !== budget) line(svg, along(other, "mean"), "hs-fd__other hs-tone-blue");
   band(svg, along(budget, "hi"), along(budget, "lo"), "hs-tone-blue");
-  line(svg, along(budget, "train"), "hs-tone-orange", "7 4");
+  if (budget.level) line(svg, [[f.margin.left, f.y(budget.level.mean)], [f.right, f.y(budget.level.mean)]], "hs-fd__level hs-tone-green", "2 4");
+  const fitted = learned(budget, f);
+  if (fitted.length) line(svg, fitted, "hs-tone-orange", "7 4");
   line(svg, along(budget, "mean"), "hs-tone-blue");
   cursor(svg, f, f.x(i));
   budget.points.forEach((p, j) => {
     const [x, s] = [f.x(j), j === i ? 6 : 3];
-    draw(svg, "rect", { x: x - s, y: f.y(p.train) - s, width: 2 * s, height: 2 * s, class: "hs-kit__dot hs-fd__dot hs-tone-orange" });
+    if (p.train !== null) {
+      draw(svg, "rect", { x: x - s, y: f.y(p.train) - s, width: 2 * s, height: 2 * s, class: "hs-kit__dot hs-fd__dot hs-tone-orange" });
+    }
     draw(svg, "circle", { cx: x, cy: f.y(p.mean), r: j === i ? 7 : 3.5, class: "hs-kit__dot hs-fd__dot hs-tone-blue" });
   });
 }
@@ -68,6 +76,9 @@ function gainWords({ k, gain }, seeds) {
   return `${points(gain.mean)} points against the probe, 95 % interval ${between(gain, points)}, ${seeds} seeds.`
     + (isSure(gain) ? "" : " The interval includes zero: no difference is shown.");
 }
+
+/** @param {Measured} point */
+const trainWords = ({ train }) => (train === null ? "not measured" : percent(train));
 
 /** @param {State} state @param {Depth} depth */
 function costBars(state, depth) {
@@ -97,7 +108,9 @@ function render({ model, el }) {
   const kWords = make("output", "hs-kit__pick", "", { "aria-hidden": "true" });
   const strip = make("div", "hs-fd__network", null, { "aria-hidden": "true" });
   const legend = make("p", "hs-fd__key", null, { "aria-hidden": "true" });
-  for (const [css, tone, words] of [["test", "blue", "test"], ["train", "orange", "training examples"], ["other", "blue", "test, other n"]]) {
+  const keyed = [["test", "blue", "test"], ["train", "orange", "training examples"], ["other", "blue", "test, other n"]];
+  if (budget.level) keyed.push(["level", "green", budget.level.label]);
+  for (const [css, tone, words] of keyed) {
     legend.append(make("span", `hs-fd__keyed hs-fd__keyed--${css} hs-tone-${tone}`, words));
   }
   const budgets = tabs(unique("hs-fd"), "Labels per class", state.budgets, budget, (item) => go(item, i), (item) => String(item.n));
@@ -111,7 +124,7 @@ function render({ model, el }) {
     ["layers trained", "parameters that move", "memory of a step", "stored per task",
       ...state.budgets.flatMap((b) => [`n = ${b.n}: test (95 % interval)`, "training"])],
     state.depths.map((d, j) => [d.k, thousands(d.trainable), megabytes(d.memory), megabytes(d.stored),
-      ...state.budgets.flatMap((b) => [withInterval(b.points[j]), percent(b.points[j].train)])]));
+      ...state.budgets.flatMap((b) => [withInterval(b.points[j]), trainWords(b.points[j])])]));
 
   function paint() {
     chart = chartOf(state, room(ui.stage));
@@ -127,11 +140,15 @@ function render({ model, el }) {
     ui.readout.replaceChildren(
       rows([
         row("hs-tone-blue", ["Test"], `${percent(point.mean)} %`, `${between(point)} %`),
-        row("hs-tone-orange", ["Training examples"], `${percent(point.train)} %`, `gap ${points(point.train - point.mean)} points`),
+        ...(budget.level
+          ? [row("hs-tone-green", [budget.level.label], `${percent(budget.level.mean)} %`, `${between(budget.level)} %`)] : []),
+        ...(point.train === null ? [] : [row("hs-tone-orange", ["Training examples"], `${trainWords(point)} %`,
+          `gap ${points(point.train - point.mean)} points`)]),
       ]),
       make("p", "hs-fd__gain", gainWords(point, budget.seeds)), costBars(state, depth));
     ui.tell(i, words, { n: budget.n, k: ks[i] },
-      `${budget.n} labels per class, ${words}: test ${percent(point.mean)} percent, training ${percent(point.train)} percent, `
+      `${budget.n} labels per class, ${words}: test ${percent(point.mean)} percent, `
+      + (point.train === null ? "" : `training ${percent(point.train)} percent, `)
       + `${thousands(depth.trainable)} parameters move, ${megabytes(depth.stored)} stored per task.`);
   }
 

@@ -1,5 +1,6 @@
 """The freezing-depth explorer: how many layers to train at n labels per class, and what that costs."""
 
+import math
 from typing import Any
 
 from transferlib.errors import UserError
@@ -13,8 +14,9 @@ def check_state(state: dict[str, Any]) -> dict[str, Any]:
 
     ``state`` is ``{"title", "start_n", "start_k", "chance", "layers": [names, input first], "depths": [{"k",
     "trainable", "memory", "stored"}], "budgets": [{"n", "seeds", "points": [{"k", "mean", "lo", "hi", "train",
-    "gain": {"mean", "lo", "hi"} or None}]}]}``: ``k`` last layers are trained; accuracies are fractions from
-    0 to 1; memory and stored are bytes; ``gain`` is against k = 0, paired over seeds.
+    "gain": {"mean", "lo", "hi"} or None}], "level"}]}``: ``k`` last layers are trained; accuracies are fractions from
+    0 to 1; memory and stored are bytes; ``gain`` is against k = 0, paired over seeds. ``train`` is None where it was
+    not measured; ``level``, where given, is ``{"label", "mean", "lo", "hi"}`` of a way that trains no layer at all.
 
     Raises:
         UserError: a part is missing, a budget lacks a depth, or a number is not finite.
@@ -33,8 +35,12 @@ def check_state(state: dict[str, Any]) -> dict[str, Any]:
         if [point.get("k") for point in points] != ks:
             raise UserError(f"freeze_depth: the budget n = {budget.get('n')!r} must have one point for each k in {ks}.")
         for point in points:
-            numbers = [*(point.get(key) for key in ("mean", "lo", "hi", "train")), *(point.get("gain") or {}).values()]
+            fitted = [] if point.get("train", math.nan) is None else [point.get("train")]
+            numbers = [*(point.get(key) for key in ("mean", "lo", "hi")), *fitted, *(point.get("gain") or {}).values()]
             base.check_finite(f"freeze_depth: n = {budget['n']}, k = {point['k']}", numbers)
+        if level := budget.get("level"):
+            numbers = [level.get(part) for part in ("mean", "lo", "hi")]
+            base.check_finite(f"freeze_depth: n = {budget['n']}, {level.get('label')}", numbers)
     return state
 
 
@@ -48,8 +54,14 @@ def table(state: dict[str, Any]) -> str:
         heads += [f"n = {budget['n']}: test (95 % interval)", "training"]
         for row, point in zip(rows, budget["points"], strict=True):
             test = base.with_interval(*(100 * point[part] for part in ("mean", "lo", "hi")))
-            row += [test, f"{100 * point['train']:.1f}"]
-    return base.table(f"{state.get('title', 'Freezing depth')} Accuracy in %, n labels per class", heads, rows)
+            row += [test, "not measured" if point["train"] is None else f"{100 * point['train']:.1f}"]
+    levels = [
+        f" {b['level']['label']}, n = {b['n']}: {100 * b['level']['mean']:.1f}."
+        for b in state["budgets"]
+        if b.get("level")
+    ]
+    caption = f"{state.get('title', 'Freezing depth')} Accuracy in %, n labels per class.{''.join(levels)}"
+    return base.table(caption, heads, rows)
 
 
 def html(state: dict[str, Any]) -> str:
