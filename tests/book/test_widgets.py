@@ -45,7 +45,8 @@ STATES = {
         "layers": [{"id": i, "label": f"{i} <b>", "shape": "3 × 3", "filters": PIXEL, "note": "n"} for i in "abc"],
         "sets": [{"id": "a", "label": "A", "chance": 0.1, "seeds": 3, "trained": [SPAN] * 3, "random": [SPAN] * 3,
                   "pictures": [{"label": "shoe", "src": PIXEL, "maps": [PIXEL] * 3}]}]},
-    "two_spaces": {"title": "Two <b> spaces", "start": 0, "labelled": [[0.1 * i, 0.4 * (i % 2), i % 2] for i in range(6)],
+    "two_spaces": {"title": "Two <b> spaces", "start": 0,
+                   "labelled": [[0.1 * i, 0.4 * (i % 2), i % 2] for i in range(6)],
                    "new": [[0, 0.1, 0], [0.5, 0.5, 1]]},
 }  # fmt: skip
 PLACES = {"dial": "n", "domain_gap": "after", "freeze_depth": "k", "label_budget": "n", "layer_explorer": "layer",

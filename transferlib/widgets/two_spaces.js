@@ -109,10 +109,10 @@ function render({ model, el }) {
     if (cut.length === 2) draw(group, "path", { d: `M${cut[0]}L${cut[1]}`, class: "hs-ts__cut" });
     shown().forEach(([x, y, c], i) => {
       const [px, py] = pixel(k, space.see(x, y));
-      const node = mark(group, c, px, py, 7, {
+      const node = /** @type {SVGElement} */ (mark(group, c, px, py, 7, {
         class: `hs-ts__point ${TONES[c]}`, tabindex: 0, role: "button", "data-point": `${k}-${i}`,
         "aria-label": `${space.name}: labelled ${NAMES[c]} ${Math.floor(i / 2) + 1}. Arrow keys move this point.`,
-      });
+      }));
       node.addEventListener("pointerdown", (event) => grab(event, k, i));
       node.addEventListener("keydown", (event) => step(event, k, i));
     });
@@ -167,8 +167,9 @@ function render({ model, el }) {
 
   /** @param {KeyboardEvent} event @param {number} k @param {number} i */
   function step(event, k, i) {
-    /** @type {Pair | undefined} */
-    const by = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key];
+    /** @type {Record<string, Pair | undefined>} */
+    const ways = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
+    const by = ways[event.key];
     if (!by) return;
     event.preventDefault();
     const [u, v] = SPACES[k].see(points[i][0], points[i][1]);

@@ -49,7 +49,7 @@ def right(state: dict[str, Any], count: int, featured: bool) -> float:
 def check_state(state: dict[str, Any]) -> dict[str, Any]:
     """Return ``state``, ``{"title", "start", "labelled": [[x, y, class]], "new": [...]}``, checked.
 
-    The classes of ``labelled`` alternate, 0 first; ``start`` counts labels of each class from 0, so that 0 is one label.
+    The classes of ``labelled`` alternate, 0 first; ``start`` counts labels of each class from 0, which is one label.
 
     Raises ``UserError`` when a part is missing, the classes do not alternate, or a number is not finite.
     """
