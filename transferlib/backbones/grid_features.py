@@ -21,6 +21,11 @@ class SameGrid(EveryLayer):
 
     Arguments: ``backbone`` a network with feature maps; ``grids`` numbers of places a side, one after the other: 1 is
     the mean over the whole map. A map that is smaller than a grid is spread over it.
+
+    >>> from transferlib.backbones.images import image_backbone
+    >>> inside = SameGrid(image_backbone("small-cnn", pretrained=False, size=32), grids=(2,))
+    >>> inside(torch.zeros(1, 3, 32, 32, dtype=torch.uint8)).shape, inside.sizes
+    (torch.Size([1, 896]), [128, 256, 512])
     """
 
     def __init__(self, backbone: torch.nn.Module, grids: Sequence[int] = (1, 2)) -> None:
@@ -41,6 +46,10 @@ def cached_grid_features(
 
     Arguments as for :func:`transferlib.backbones.features.cached_features`, for images; ``grids`` as for
     :class:`SameGrid`.
+
+    >>> found = cached_grid_features("small-cnn", torch.zeros(2, 3, 32, 32, dtype=torch.uint8), pretrained=False)
+    >>> [found[grid]["blocks.0"].shape[1] for grid in (1, 2)]
+    [32, 128]
     """
     key = digest(joblib.hash(x.numpy()), modules_key(__name__))
     found = store("grid_features").cache(_compute, ignore=["x"])(key, name, x, size, tuple(grids), pretrained, seed)

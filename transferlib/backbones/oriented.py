@@ -33,6 +33,10 @@ def orientation(weight: Tensor) -> Tensor:
     """How much better than a round spot a wave in the best direction explains each filter: Gabor R² minus round R².
 
     Arguments: ``weight`` of a convolution (N, C, k, k). Returns (N,), −1 to 1.
+
+    >>> edge = torch.tensor([[-1.0, 0.0, 1.0]] * 3).expand(1, 1, 3, 3)
+    >>> bool(orientation(edge) > 0.9)
+    True
     """
     kernels = grey_kernels(weight)
     return gabor_fit(kernels) - round_fit(kernels)

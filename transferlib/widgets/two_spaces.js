@@ -61,8 +61,7 @@ const mark = (parent, c, x, y, r, attrs) =>
 
 /** @param {import("./kit.js").Home} home */
 function render({ model, el }) {
-  /** @type {State} */
-  const state = model.get("state");
+  const state = /** @type {State} */ (model.get("state"));
   const most = state.labelled.length / 2;
   /** @type {Labelled[]} */
   const points = state.labelled.map((p) => [...p]);
@@ -119,12 +118,12 @@ function render({ model, el }) {
   }
 
   function paint() {
-    const width = room(ui.stage);
-    wide = width >= 520;
-    size = wide ? Math.floor((width - 24) / 2) : width;
+    const full = room(ui.stage);
+    wide = full >= 520;
+    size = wide ? Math.floor((full - 24) / 2) : full;
     const height = wide ? size + 50 : 2 * size + 112;
     ui.svg.replaceChildren();
-    set(ui.svg, { viewBox: `0 0 ${width} ${height}`, width, height, "aria-label": "The same points in a bad and in a good space." });
+    set(ui.svg, { viewBox: `0 0 ${full} ${height}`, width: full, height, "aria-label": "The same points in a bad and in a good space." });
     [0, 1].forEach(panel);
   }
 
@@ -138,11 +137,16 @@ function render({ model, el }) {
       `${few + 1} labels of each class: ${bad} percent right in the bad space, ${good} percent in the good space.`);
   }
 
+  /** @param {number} i @param {Labelled} p */
+  function place(i, p) {
+    points[i] = p;
+    ui.update();
+  }
+
   /** Put a labelled point where a space has (u, v). @param {number} k @param {number} i @param {number} u @param {number} v */
   function move(k, i, u, v) {
     const [x, y] = SPACES[k].back(clamp(u, -EDGE, EDGE), clamp(v, -EDGE, EDGE));
-    points[i] = [clamp(x, -EDGE, EDGE), clamp(y, -EDGE, EDGE), points[i][2]];
-    ui.update();
+    place(i, [clamp(x, -EDGE, EDGE), clamp(y, -EDGE, EDGE), points[i][2]]);
   }
 
   /** @param {PointerEvent} event @param {number} k @param {number} i */
@@ -185,10 +189,7 @@ function render({ model, el }) {
     ui.update();
   }
 
-  reset.addEventListener("click", () => {
-    state.labelled.forEach((p, i) => { points[i] = [...p]; });
-    ui.update();
-  });
+  reset.addEventListener("click", () => state.labelled.forEach((p, i) => place(i, [...p])));
   controls(ui, go);
   ui.update();
   return live(model, ui, ["few"], () => go(model.get("few") ?? few));
