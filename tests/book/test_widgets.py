@@ -45,8 +45,12 @@ STATES = {
         "layers": [{"id": i, "label": f"{i} <b>", "shape": "3 × 3", "filters": PIXEL, "note": "n"} for i in "abc"],
         "sets": [{"id": "a", "label": "A", "chance": 0.1, "seeds": 3, "trained": [SPAN] * 3, "random": [SPAN] * 3,
                   "pictures": [{"label": "shoe", "src": PIXEL, "maps": [PIXEL] * 3}]}]},
+    "two_spaces": {"title": "Two <b> spaces", "start": 0,
+                   "labelled": [[0.1 * i, 0.4 * (i % 2), i % 2] for i in range(6)],
+                   "new": [[0, 0.1, 0], [0.5, 0.5, 1]]},
 }  # fmt: skip
-PLACES = {"dial": "n", "domain_gap": "after", "freeze_depth": "k", "label_budget": "n", "layer_explorer": "layer"}
+PLACES = {"dial": "n", "domain_gap": "after", "freeze_depth": "k", "label_budget": "n", "layer_explorer": "layer",
+          "two_spaces": "few"}  # fmt: skip
 MODEL = """async ([module, state]) => {
   const listeners = {};
   window.values = { state };
@@ -98,7 +102,8 @@ def test_no_widget_is_wider_than_the_page_and_each_has_its_own_style(tab, on_dis
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     # One rule of each sheet, so that a sheet which was cut short is noticed at every width.
     for css, prop, value in [(".hs-dg__key", "display", "flex"), (".hs-fd__costs", "display", "grid"),
-                             (".hs-lb__name", "font-weight", "600"), (".hs-le__looks", "display", "grid")]:  # fmt: skip
+                             (".hs-lb__name", "font-weight", "600"), (".hs-le__looks", "display", "grid"),
+                             (".hs-ts__point", "cursor", "grab")]:  # fmt: skip
         if css != ".hs-lb__name" or width > 560:
             assert page.locator(css).first.evaluate(f"e => getComputedStyle(e).getPropertyValue('{prop}')") == value
 
@@ -121,3 +126,33 @@ def test_in_jupyterlab_the_module_follows_the_kernel_wears_its_theme_and_leaves_
     page.evaluate("stop()")
     assert root.count() == 0 and page.evaluate("heard()") == 0
     assert page.troubles == []
+
+
+def test_a_point_moves_in_both_spaces_with_the_arrow_keys_and_goes_back(tab, on_disk):
+    page = tab()
+    page.goto(on_disk)
+    root = page.locator('[data-widget="two_spaces"] section')
+    places = lambda: [root.locator(f'[data-point="{k}-0"]').get_attribute("cx") for k in (0, 1)]  # noqa: E731
+    before = places()
+    root.locator('[data-point="0-0"]').focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    assert all(float(now) > float(was) for now, was in zip(places(), before, strict=True))
+    root.get_by_role("button", name="Put the points back").click()
+    assert places() == before
+
+
+def test_a_point_is_dragged_in_the_good_space(tab, on_disk):
+    page = tab()
+    page.goto(on_disk)
+    root = page.locator('[data-widget="two_spaces"] section')
+    point = root.locator('[data-point="1-1"]')
+    point.scroll_into_view_if_needed()
+    box, shown = point.bounding_box(), root.locator(".hs-kit__readout").inner_text()
+    page.mouse.move(box["x"] + 7, box["y"] + 7)
+    page.mouse.down()
+    page.mouse.move(box["x"] - 60, box["y"] + 40, steps=4)
+    page.mouse.up()
+    moved = point.bounding_box()
+    assert abs(moved["x"] + 7 - (box["x"] - 60)) < 3 and abs(moved["y"] + 7 - (box["y"] + 40)) < 3
+    assert "of the new points are right" in shown

@@ -13,7 +13,7 @@ from transferlib.datasets.named import load
 
 ROOT = Path(__file__).resolve().parents[2]
 BLOCK = re.compile(r"^## Do it\n(.*?)(?=^## )", re.DOTALL | re.MULTILINE)
-SECOND_EDITION = ("01_head_start", "03_probe_or_fine_tune")  # grows with each chapter
+SECOND_EDITION = ("01_head_start", "02_why_it_works", "03_probe_or_fine_tune")  # grows with each chapter
 
 
 def snippet(name: str) -> str:
@@ -30,15 +30,14 @@ def test_a_snippet_is_short_and_needs_no_transferlib(name: str) -> None:
     assert "transferlib" not in code
 
 
-def test_the_probe_of_chapter_01_runs_on_folders_of_pictures(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def folders_of_clothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shirts and boots in photos/train and photos/test, and timm's hub weights from the package that ships them."""
     import timm
 
     for split in ("train", "test"):
         data = load("fashion-mnist", split)
         for i in nested_subset(data.y, 6, 0).tolist():
-            if data.y[i] in (0, 9):  # shirts and boots
+            if data.y[i] in (0, 9):
                 place = tmp_path / "photos" / split / str(int(data.y[i]))
                 place.mkdir(parents=True, exist_ok=True)
                 Image.fromarray(data.x[i, 0].numpy()).save(place / f"{i}.png")
@@ -46,12 +45,20 @@ def test_the_probe_of_chapter_01_runs_on_folders_of_pictures(
 
     def packaged(name: str, pretrained: bool = False, **options: object) -> object:
         model = create(name, pretrained=False, **options)
-        if pretrained:  # the hub's weights, from the package that ships them
-            model.load_state_dict(packaged_state_dict("efficientnet-lite0", name))
+        if pretrained:
+            weights = packaged_state_dict("efficientnet-lite0", name)
+            missing, _ = model.load_state_dict(weights, strict=not options.get("features_only"))
+            assert not missing
         return model
 
     monkeypatch.setattr(timm, "create_model", packaged)
     monkeypatch.chdir(tmp_path)
+
+
+def test_the_probe_of_chapter_01_runs_on_folders_of_pictures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folders_of_clothing(tmp_path, monkeypatch)
     exec(compile(snippet("01_head_start"), "do it", "exec"), {"__name__": "__main__"})
     told = re.search(r"right on new photographs: (\d+)%", capsys.readouterr().out)
     assert told and int(told.group(1)) >= 75
@@ -97,3 +104,13 @@ def test_the_snippet_of_chapter_03_starts_at_the_probe_and_moves_body_and_head(
     after, before = found["model"].state_dict(), found["before"]
     assert found["start"] == 1.0
     assert all(torch.equal(after[name], v) == ("running" in name or "tracked" in name) for name, v in before.items())
+
+
+def test_the_stages_of_chapter_02_are_scored_one_by_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folders_of_clothing(tmp_path, monkeypatch)
+    exec(compile(snippet("02_why_it_works"), "do it", "exec"), {"__name__": "__main__"})
+    scores = re.findall(r"stage (\d): (\d+)% right on held-out", capsys.readouterr().out)
+    assert [stage for stage, _ in scores] == list("01234")
+    assert max(int(score) for _, score in scores) >= 75

@@ -20,7 +20,7 @@ const THUMB = 24; // px, the same number as in the style sheet
 // ---------------------------------------------------------------- nodes
 
 /** @param {Element} node @param {Attributes} attrs */
-function set(node, attrs) {
+export function set(node, attrs) {
   for (const [name, value] of Object.entries(attrs)) node.setAttribute(name, String(value));
 }
 
