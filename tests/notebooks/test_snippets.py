@@ -12,7 +12,7 @@ from transferlib.datasets.named import load
 
 ROOT = Path(__file__).resolve().parents[2]
 BLOCK = re.compile(r"^## Do it\n(.*?)(?=^## )", re.DOTALL | re.MULTILINE)
-SECOND_EDITION = ("01_head_start",)  # grows with each chapter
+SECOND_EDITION = ("01_head_start", "04_watch_out")  # grows with each chapter
 
 
 def snippet(name: str) -> str:
