@@ -1,5 +1,6 @@
 """``Do it``: the lines a reader would type at work run as they stand, without transferlib."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -54,3 +55,29 @@ def test_the_probe_of_chapter_01_runs_on_folders_of_pictures(
     exec(compile(snippet("01_head_start"), "do it", "exec"), {"__name__": "__main__"})
     told = re.search(r"right on new photographs: (\d+)%", capsys.readouterr().out)
     assert told and int(told.group(1)) >= 75
+
+
+def test_the_search_of_chapter_04_names_the_planted_twins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import timm
+
+    for split, style in (("train", "twemoji"), ("test", "noto")):
+        data = load("emoji", "test", style=style, label="group")
+        for i in range(24):
+            place = tmp_path / "photos" / split / "thing"
+            place.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(data.x[8 * i].permute(1, 2, 0).numpy()).save(place / f"{i:02}.png")
+    create = timm.create_model
+
+    def packaged(name: str, pretrained: bool = False, **options: object) -> object:
+        model = create(name, pretrained=False, **options)
+        if pretrained:
+            model.load_state_dict(packaged_state_dict("efficientnet-lite0", name, head=True))
+        return model
+
+    monkeypatch.setattr(timm, "create_model", packaged)
+    monkeypatch.chdir(tmp_path)
+    exec(compile(snippet("04_watch_out"), "do it", "exec"), {"__name__": "__main__"})
+    pairs = ast.literal_eval(capsys.readouterr().out)
+    assert len(pairs) == 20 and sum(i == j for i, j in pairs) >= 12  # the same thing, drawn by another vendor
