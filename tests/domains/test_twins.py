@@ -37,7 +37,7 @@ def test_a_chain_is_one_set_though_its_ends_are_not_alike() -> None:
 
 
 def test_sets_are_those_of_every_pair_also_where_few_pairs_are_handed_back() -> None:
-    x, truth = planted(0.05)
+    x, _ = planted(0.05)
     whole, some = twins(x, 0.8), twins(x, 0.8, most=3, batch_size=16)
     assert np.array_equal(whole[0], some[0]) and len(some[1]) == 3
     assert some[1].tolist() == whole[1][:3].tolist()
