@@ -14,7 +14,7 @@ PARTS = [
 ]
 ROMAN = ("I", "II", "III", "IV")
 NAMES = {
-    "01": "Head start", "02": "Why it works", "03": "Probe, fine-tune, or in between", "04": "Watch out",
+    "01": "Head start", "02": "Why it works", "03": "Probe, fine-tune, or in between", "04": "Four ways to be wrong",
     "05": "Crossing a domain gap", "06": "LoRA", "07": "Adapters and prompts",
     "08": "Fine-tuning without forgetting", "09": "Foundation models, zero and few labels",
     "10": "Continual learning", "11": "Learning in the prompt", "12": "Many tasks at once",

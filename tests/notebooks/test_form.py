@@ -21,7 +21,7 @@ TOO_LONG = {
     "01_head_start": (1, 0),
     "02_why_it_works": (1, 0),
     "03_probe_or_fine_tune": (1, 0),
-    "04_watch_out": (9, 2),
+    "04_watch_out": (0, 0),
     "05_domain_gap": (13, 1),
     "06_lora": (7, 1),
     "07_adapters_prompts": (5, 0),

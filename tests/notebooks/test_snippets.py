@@ -1,5 +1,6 @@
 """``Do it``: the lines a reader would type at work run as they stand, without transferlib."""
 
+import ast
 import re
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,12 @@ from transferlib.datasets.named import load
 
 ROOT = Path(__file__).resolve().parents[2]
 BLOCK = re.compile(r"^## Do it\n(.*?)(?=^## )", re.DOTALL | re.MULTILINE)
-SECOND_EDITION = ("01_head_start", "02_why_it_works", "03_probe_or_fine_tune")  # grows with each chapter
+SECOND_EDITION = (
+    "01_head_start",
+    "02_why_it_works",
+    "03_probe_or_fine_tune",
+    "04_watch_out",
+)  # grows with each chapter
 
 
 def snippet(name: str) -> str:
@@ -114,3 +120,29 @@ def test_the_stages_of_chapter_02_are_scored_one_by_one(
     scores = re.findall(r"stage (\d): (\d+)% right on held-out", capsys.readouterr().out)
     assert [stage for stage, _ in scores] == list("01234")
     assert max(int(score) for _, score in scores) >= 75
+
+
+def test_the_search_of_chapter_04_names_the_planted_twins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import timm
+
+    for split, style in (("train", "twemoji"), ("test", "noto")):
+        data = load("emoji", "test", style=style, label="group")
+        for i in range(24):
+            place = tmp_path / "photos" / split / "thing"
+            place.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(data.x[8 * i].permute(1, 2, 0).numpy()).save(place / f"{i:02}.png")
+    create = timm.create_model
+
+    def packaged(name: str, pretrained: bool = False, **options: object) -> object:
+        model = create(name, pretrained=False, **options)
+        if pretrained:
+            model.load_state_dict(packaged_state_dict("efficientnet-lite0", name, head=True))
+        return model
+
+    monkeypatch.setattr(timm, "create_model", packaged)
+    monkeypatch.chdir(tmp_path)
+    exec(compile(snippet("04_watch_out"), "do it", "exec"), {"__name__": "__main__"})
+    pairs = ast.literal_eval(capsys.readouterr().out)
+    assert len(pairs) == 20 and sum(i == j for i, j in pairs) >= 12  # the same thing, drawn by another vendor

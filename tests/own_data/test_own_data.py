@@ -261,6 +261,20 @@ def test_near_duplicates_and_groups_stay_on_one_side_of_a_split() -> None:
         assert all(side[a] == side[b] for a, b in zip(checked.alike["a"], checked.alike["b"], strict=True))
 
 
+@pytest.mark.parametrize("noise", [0.01, 0.1])
+def test_the_frames_of_a_fixed_camera_stay_on_one_side(noise: float) -> None:
+    g = torch.Generator().manual_seed(0)
+    scenes = torch.randn(40, 64, generator=g)
+    shown = [i % 40 for i in range(200)]  # five frames of each scene, each alike to all of the others
+    x = scenes[shown] + noise * torch.randn(200, 64, generator=g)
+    seen = scan.Scan(collection([i % 2 for i in shown]), [str(i) for i in range(200)], x, [(1, 1)] * 200, 0)
+    checked = datacheck.check(seen, threshold=0.8)
+    assert len(checked.alike) == 40 * 10  # all pairs of five, not only each frame's nearest
+    for seed in range(3):
+        learned, tested = datacheck.split(checked.scan.found, checked.together, seed)
+        assert not {shown[i] for i in learned.tolist()} & {shown[i] for i in tested.tolist()}
+
+
 def test_large_data_is_split_fast_with_clusters_whole_and_classes_even(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
     y = rng.choice(3, 900, p=[0.6, 0.3, 0.1])

@@ -12,7 +12,7 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from torch import Tensor
 
 from transferlib.datasets.collection import FEWEST, Collection, renumbered, said
-from transferlib.domains.similarity import nearest_neighbours
+from transferlib.domains.twins import twins
 from transferlib.errors import UserError
 from transferlib.own_data.scan import Scan
 
@@ -23,7 +23,8 @@ ALIKE = 0.9  # cosine similarity of centred features from which two examples are
 
 class Check(NamedTuple):
     """``counts`` a row per class; ``alike`` near-duplicate pairs (rows ``a``, ``b``, ``similarity``, ``same_label``);
-    ``scan`` without repeated content; ``together`` (M,) numbers of what must stay on one side of a split."""
+    ``scan`` without repeated content; ``together`` (M,) numbers of what must stay on one side of a split: whole sets
+    of near-duplicates, also where two of them are alike only through a third, and given groups."""
 
     scan: Scan
     counts: pd.DataFrame
@@ -59,9 +60,9 @@ def check(scan: Scan, threshold: float = ALIKE, progress: bool = False) -> Check
     found = _sizes(found, [scan.sizes[i] for i in kept])
     keys, sizes = [scan.keys[i] for i in kept], [scan.sizes[i] for i in kept]
     left = scan._replace(found=found, keys=keys, features=scan.features[kept], sizes=sizes)
-    alike = _alike(left.features, found.y, threshold, progress)
+    sets, alike = _alike(left.features, found.y, threshold, progress)
     table = pd.DataFrame({"class": found.classes, "examples": counts[counts >= FEWEST]})
-    return Check(left, table, alike, _together(found, alike))
+    return Check(left, table, alike, _together(found, sets))
 
 
 def _names(frame: pd.DataFrame) -> list[str]:
@@ -78,13 +79,11 @@ def _sizes(found: Collection, sizes: list[tuple[int, int]]) -> Collection:
     return found.keep(range(len(found.items)), *notes)
 
 
-def _alike(features: Tensor, y: list[int], threshold: float, progress: bool) -> pd.DataFrame:
-    similarity, index = nearest_neighbours(features, features, exclude_self=True, progress=progress)
-    rows = torch.nonzero(similarity >= threshold).flatten().tolist()
-    pairs = {tuple(sorted((i, int(index[i])))): float(similarity[i]) for i in rows}
-    table = pd.DataFrame([(a, b, s, y[a] == y[b]) for (a, b), s in pairs.items()],
-                         columns=["a", "b", "similarity", "same_label"])  # fmt: skip
-    return table.sort_values("similarity", ascending=False, ignore_index=True)
+def _alike(features: Tensor, y: list[int], threshold: float, progress: bool) -> tuple[NDArray[np.int64], pd.DataFrame]:
+    sets, pairs, similarity = twins(features, threshold, progress=progress)
+    label = np.asarray(y)
+    table = pd.DataFrame({"a": pairs[:, 0].numpy(), "b": pairs[:, 1].numpy(), "similarity": similarity.numpy()})
+    return sets, table.assign(same_label=label[table["a"]] == label[table["b"]])
 
 
 def apart(checked: Check) -> int:
@@ -98,13 +97,14 @@ def across(checked: Check) -> int:
     return sum(splits[a] != splits[b] for a, b in zip(checked.alike["a"], checked.alike["b"], strict=True))
 
 
-def _together(found: Collection, alike: pd.DataFrame) -> NDArray[np.int64]:
-    count, ends = len(found.items), [alike["a"].to_numpy(dtype=int), alike["b"].to_numpy(dtype=int)]
+def _together(found: Collection, sets: NDArray[np.int64]) -> NDArray[np.int64]:
+    count = len(found.items)
+    ends = [(np.arange(count), np.unique(sets, return_index=True)[1][sets])]  # each row and the first of its set
     if found.groups:
         first = {group: i for i, group in reversed(list(enumerate(found.groups)))}
-        links = [np.arange(count), np.array([first[g] for g in found.groups])]
-        ends = [np.concatenate(pair) for pair in zip(ends, links, strict=True)]
-    graph = coo_array((np.ones(len(ends[0])), tuple(ends)), shape=(count, count))
+        ends.append((np.arange(count), np.array([first[g] for g in found.groups])))
+    a, b = (np.concatenate(side) for side in zip(*ends, strict=True))
+    graph = coo_array((np.ones(len(a)), (a, b)), shape=(count, count))
     return np.asarray(connected_components(graph, directed=False)[1], dtype=np.int64)
 
 
