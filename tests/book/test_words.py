@@ -76,7 +76,7 @@ def test_the_bibliography_holds_each_source_once_and_none_that_no_page_names() -
 
 
 def test_the_readers_of_this_file_find_what_they_look_for() -> None:
-    page = ":::{notation} A\nx | input | features\n:::\n\n{term}`Probes <probe>` and {term}`LoRA`, {cite:t}`a2020,b2021`."
+    page = ":::{notation} A\nx | input | features\n:::\n\n{term}`Probes <probe>`, {term}`LoRA`, {cite:t}`a2020,b2021`."
     assert terms(page + "\n:symbols: r = rank | rank; q = query") == {"features", "probe", "lora", "rank"}
     assert cited(page) == {"a2020", "b2021"}
     assert twice(entries("```{glossary}\nAdam\n  One.\n\nadam\n  Two.\n```")) == ["adam"]
