@@ -5,8 +5,9 @@ import pytest
 import torch
 from scipy.optimize import minimize
 
-from transferlib.domains.label_shift import black_box_shares, calibrated, target_shares, with_shares
+from transferlib.domains.label_shift import black_box_shares, calibrated, left_out_scores, target_shares, with_shares
 from transferlib.errors import UserError
+from transferlib.tuning.probes import fit_probe, ridge_path
 
 SOURCE, TARGET = torch.tensor([0.5, 0.3, 0.2]).double(), torch.tensor([0.1, 0.2, 0.7]).double()
 MEANS = torch.tensor([-2.0, 0.0, 2.0]).double()
@@ -122,3 +123,17 @@ def test_answers_and_scores_that_fit_nothing_get_one_sentence():
         black_box_shares(y + 1, y + 1, y, 2)
     with pytest.raises(UserError, match=r"\(4, 2\) for 3 labels"):
         calibrated(torch.zeros(4, 2), y[:3])
+
+
+def test_left_out_scores_are_those_of_a_probe_that_was_fitted_without_the_example():
+    g = torch.Generator().manual_seed(8)
+    y = torch.arange(24) % 3
+    x = torch.randn(24, 5, generator=g, dtype=torch.double) + torch.eye(5).double()[y]
+    probe = fit_probe(x, y)
+    penalty = probe.lam * float((x - x.mean(0)).square().sum()) / len(x)  # refitted with the same price of a weight
+    wanted = []
+    for i in range(len(x)):
+        rest = [j for j in range(len(x)) if j != i]
+        weight, bias, _ = ridge_path(x[rest], torch.nn.functional.one_hot(y[rest], 3).double(), [penalty])
+        wanted.append(x[i] @ weight[0] + bias[0])
+    assert torch.allclose(left_out_scores(probe, x, y), torch.stack(wanted), atol=1e-8)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from transferlib.errors import UserError
 from transferlib.tensors import at_least_single, class_numbers
+from transferlib.tuning.probes import Probe
 
 
 def target_shares(probabilities: Tensor, source_shares: Tensor, steps: int = 1000) -> Tensor:
@@ -86,6 +87,29 @@ def black_box_shares(predicted: Tensor, y: Tensor, target_predicted: Tensor, n_c
         raise UserError("The answers do not tell the classes apart: no shares follow from them.")
     shares = torch.linalg.solve(mistakes, away.bincount(minlength=n_classes).double() / len(away)).clamp(min=0)
     return (shares / shares.sum()).float()
+
+
+def left_out_scores(probe: Probe, x: Tensor, y: Tensor) -> Tensor:
+    """What a probe says of each example it was fitted on, had that example been left out: scores (N, C), exactly.
+
+    The error of a ridge regression on an example that it has not seen is its error divided by 1 − leverage, so no
+    probe is fitted again. λ stays the probe's.
+
+    Args:
+        probe: made by :func:`transferlib.tuning.probes.fit_probe` of ``x`` (N, D) and ``y`` (N,), not balanced.
+
+    >>> from transferlib.tuning.probes import fit_probe
+    >>> x, y = torch.tensor([[0.0, 1.0], [1.0, 1.0], [4.0, 0.0], [5.0, 0.0]]), torch.tensor([0, 0, 1, 1])
+    >>> left_out_scores(fit_probe(x, y), x, y).argmax(1)
+    tensor([0, 0, 1, 1])
+    """
+    rows = (x - x.mean(0)).double()
+    scores = (x @ probe.weight + probe.bias).double()
+    goal = F.one_hot(y.long(), scores.shape[1]).double()
+    penalty = probe.lam * rows.square().sum() / len(rows)
+    gram = rows.T @ rows + penalty * torch.eye(rows.shape[1], dtype=torch.double)
+    leverage = (torch.linalg.solve(gram, rows.T).T * rows).sum(1) + 1 / len(rows)
+    return (goal - (goal - scores) / (1 - leverage)[:, None]).to(at_least_single(x))
 
 
 def calibrated(scores: Tensor, y: Tensor, penalty: float = 1e-3) -> tuple[float, Tensor]:
