@@ -25,7 +25,7 @@ def test_the_page_twin_holds_the_state_and_a_table_as_text(state):
 
 def test_the_widget_shows_the_same_page_twin(state):
     widget = domain_gap_map(state)
-    assert widget.at == 0
+    assert widget.at == 1
     bundle = widget._repr_mimebundle_()
     assert (bundle[0] if isinstance(bundle, tuple) else bundle)["text/html"] == html(state)
 

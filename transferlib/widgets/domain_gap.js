@@ -42,13 +42,13 @@ function pointsOf(clouds, step) {
 
 /** @param {import("./kit.js").Home} home */
 function render({ model, el }) {
-  /** @type {{title: string, ways: Record<string, string>, clouds: number[][][], kinds: Kind[]}} */
-  const { title, ways, clouds, kinds } = model.get("state");
+  /** @type {{title: string, start: number, ways: Record<string, string>, clouds: number[][][], kinds: Kind[]}} */
+  const { title, start, ways, clouds, kinds } = model.get("state");
   let [kind] = kinds;
   const last = kind.steps.length - 1;
   /** @param {number} value */
   const inside = (value) => clamp(value, 0, last);
-  let at = inside(model.get("at") ?? 0);
+  let at = inside(model.get("at") ?? start);
   /** @type {ReturnType<typeof frame> & ReturnType<typeof places>} */
   let chart;
 

@@ -34,7 +34,8 @@ def two_clouds(steps: int = 9, points: int = 44, seed: int = 0) -> dict[str, Any
     for kind, (label, x_label, note) in KINDS.items():
         made = [_step(kind, i / max(1, steps - 1)) for i in range(steps)]
         kinds.append({"id": kind, "label": label, "x_label": x_label, "note": note, "steps": made})
-    return {"title": "Which shift is it?", "ways": WAYS, "clouds": pool.tolist(), "kinds": kinds}
+    start = {"title": "Which shift is it?", "start": steps // 2, "ways": WAYS}
+    return {**start, "clouds": pool.tolist(), "kinds": kinds}
 
 
 def _step(kind: str, amount: float) -> dict[str, Any]:
@@ -131,4 +132,4 @@ def domain_gap_map(state: dict[str, Any]) -> Any:
     Returns an anywidget with the traits ``state`` and ``at`` whose ``text/html`` twin draws the same in the page.
     """
     check_state(state)
-    return base.widget("domain_gap", html, state, at=0)
+    return base.widget("domain_gap", html, state, at=int(state["start"]))
