@@ -20,7 +20,7 @@ KINDS = {
 
 
 def two_clouds(steps: int = 9, points: int = 44, seed: int = 0) -> dict[str, Any]:
-    """The state of the widget: a pool of points a class, and for each kind and step what changes and how good lines are.
+    """The state of the widget: a pool of points a class; for each kind and step what changes and how good lines are.
 
     The accuracies are those of the whole distribution, not of the points shown.
 
@@ -29,7 +29,7 @@ def two_clouds(steps: int = 9, points: int = 44, seed: int = 0) -> dict[str, Any
     {'old': 0.88, 'mean': 0.63, 'shares': 0.95, 'labels': 0.95}
     """
     rng = np.random.default_rng(seed)
-    pool = np.round(rng.normal(size=(2, points, 2)) + [[[-HALF, 0]], [[HALF, 0]]], 2)
+    pool = np.round(rng.normal(size=(2, points, 2)) + np.array([[[-HALF, 0]], [[HALF, 0]]]), 2)
     kinds = []
     for kind, (label, x_label, note) in KINDS.items():
         made = [_step(kind, i / max(1, steps - 1)) for i in range(steps)]
@@ -57,7 +57,8 @@ def _step(kind: str, amount: float) -> dict[str, Any]:
     # Above this height the second cloud belongs to the first class, below minus this height the other way round.
     above = float(norm.isf(turned)) if turned else 9.0
     return {
-        "said": said, "move": [round(step, 3), round(0.3 * step, 3)], "share": round(share, 4), "above": round(above, 4),
+        "said": said, "move": [round(step, 3), round(0.3 * step, 3)],
+        "share": round(share, 4), "above": round(above, 4),
         "lines": {way: round(at, 3) for way, at in lines.items()},
         "accuracy": {way: round(float(right), 4) for way, right in accuracy.items()},
     }  # fmt: skip
