@@ -9,7 +9,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "book" / "_ext"))
 import hs_widgets
 
-from transferlib.widgets import base
+from transferlib.widgets import base, domain_gap
 
 SPAN = {"mean": 0.5, "lo": 0.4, "hi": 0.6}
 LINE = {"n": [1, 5, 20], "mean": [0.3, 0.4, 0.5], "lo": [0.2, 0.3, 0.4], "hi": [0.4, 0.5, 0.6]}
@@ -22,18 +22,11 @@ def points(gain):
     return [{"k": k, **SPAN, "train": 0.9, "gain": gain if k else None} for k in (0, 1, 2)]
 
 
-def way(name, gain=None):
-    span = {**SPAN, "seeds": 3}
-    return {"id": name, "label": name, "s": [[0, 1], [1, 0]], "t": [[0.2, 0.2]], "wrong": [0], "apart": 0.9,
-            "accuracy": span, "gain": gain and {**span, **gain}}  # fmt: skip
-
-
 STATES = {
     "dial": {"title": "What does it do?", "start_n": 0, "datasets": [
         {"label": "Digits <b>", "x": ["0", "1", "10"], "x_label": "λ", "y_label": "accuracy (%)",
          "say": ["a", "b", "c"], "series": [{"label": "old", "mean": [1, 2, 3], "lo": [0, 1, 2], "hi": [2, 3, 4]}]}]},
-    "domain_gap": {"title": "Gap", "pairs": [
-        {"id": "p", "label": "a <b>", "source": "a", "target": "b", "ways": [way("none"), way("mmd", {"lo": 0.1})]}]},
+    "domain_gap": domain_gap.two_clouds(steps=3, points=5),
     "freeze_depth": {"title": "How <b> deep?", "start_n": 5, "start_k": 0, "chance": 0.1,
         "layers": ["stem", "blocks.0"],
         "depths": [{"k": k, "trainable": 10, "memory": 1_500_000, "stored": 40} for k in (0, 1, 2)],
@@ -49,7 +42,7 @@ STATES = {
                    "labelled": [[0.1 * i, 0.4 * (i % 2), i % 2] for i in range(6)],
                    "new": [[0, 0.1, 0], [0.5, 0.5, 1]]},
 }  # fmt: skip
-PLACES = {"dial": "n", "domain_gap": "after", "freeze_depth": "k", "label_budget": "n", "layer_explorer": "layer",
+PLACES = {"dial": "n", "domain_gap": "at", "freeze_depth": "k", "label_budget": "n", "layer_explorer": "layer",
           "two_spaces": "few"}  # fmt: skip
 MODEL = """async ([module, state]) => {
   const listeners = {};
@@ -91,7 +84,7 @@ def test_a_page_from_disk_brings_every_widget_to_life(tab, on_disk):
         assert root.get_by_role("slider").get_attribute("aria-valuetext") != shown
         page.wait_for_timeout(350)
         assert root.locator("[data-role=live]").inner_text()
-        assert root.locator("details").count() == (name != "domain_gap")
+        assert root.locator("details").count() == 1
     assert page.troubles == []
 
 
@@ -117,7 +110,7 @@ def test_in_jupyterlab_the_module_follows_the_kernel_wears_its_theme_and_leaves_
     root, place = page.locator("section.hs-kit"), PLACES[name]
     paper = root.evaluate("e => getComputedStyle(e).backgroundColor")
     assert paper == ("rgb(255, 255, 255)" if light == "true" else "rgb(24, 32, 40)")
-    to = {"label_budget": 20, "domain_gap": 40}.get(name, 2)
+    to = {"label_budget": 20}.get(name, 2)
     page.evaluate(f"kernel('{place}', {to})")
     assert root.get_attribute(f"data-{place}") == str(to)
     root.get_by_role("slider").focus()

@@ -22,7 +22,7 @@ TOO_LONG = {
     "02_why_it_works": (1, 0),
     "03_probe_or_fine_tune": (1, 0),
     "04_watch_out": (0, 0),
-    "05_domain_gap": (13, 1),
+    "05_domain_gap": (1, 0),
     "06_lora": (7, 1),
     "07_adapters_prompts": (5, 0),
     "08_without_forgetting": (4, 2),

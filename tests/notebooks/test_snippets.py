@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -19,6 +20,7 @@ SECOND_EDITION = (
     "02_why_it_works",
     "03_probe_or_fine_tune",
     "04_watch_out",
+    "05_domain_gap",
 )  # grows with each chapter
 
 
@@ -146,3 +148,32 @@ def test_the_search_of_chapter_04_names_the_planted_twins(
     exec(compile(snippet("04_watch_out"), "do it", "exec"), {"__name__": "__main__"})
     pairs = ast.literal_eval(capsys.readouterr().out)
     assert len(pairs) == 20 and sum(i == j for i, j in pairs) >= 12  # the same thing, drawn by another vendor
+
+
+def test_the_lines_of_chapter_05_find_new_shares_and_see_a_new_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(0)
+    monkeypatch.chdir(tmp_path)
+
+    def told(share: float, step: float) -> tuple[int, list[float], dict[str, object]]:
+        """Two Gaussian classes two apart; in the target ``share`` of the second, and ``step`` to the right."""
+        y, truth = (rng.random(n) < s for n, s in ((1500, 0.5), (1500, share)))
+        x, away = (np.stack([2 * c, 0 * c], 1) + rng.normal(size=(len(c), 2)) for c in (y, truth))
+        away[:, 1] += step
+        for name, values in (("source", x), ("labels", y.astype(int)), ("target", away)):
+            np.save(f"{name}.npy", values)
+        space: dict[str, object] = {"__name__": "__main__"}
+        exec(compile(snippet("05_domain_gap"), "do it", "exec"), space)
+        text = capsys.readouterr().out
+        shares = re.search(r"shares: \[([\d. ]+)\]", text)
+        apart = re.search(r"told apart: (\d+)%", text)
+        assert shares and apart
+        return int(apart.group(1)), [float(s) for s in shares.group(1).split()], space
+
+    apart, shares, _ = told(share=0.85, step=0.0)
+    assert apart < 70 and abs(shares[1] - 0.85) < 0.05
+    apart, _, space = told(share=0.5, step=4.0)
+    assert apart > 90
+    assert np.allclose(space["x"].mean(0) - space["x"].mean(0) + space["away"].mean(0), space["away"].mean(0))
+    assert space["moved"].score(space["away"], space["joint"].argmax(1)) > 0.8

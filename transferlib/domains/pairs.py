@@ -11,12 +11,16 @@ import torch
 from sklearn.decomposition import PCA
 from torch import Tensor
 
+from transferlib.backbones.images import DEFAULT
+from transferlib.backbones.layer_features import cached_layer_features
+from transferlib.backbones.texts import DEFAULT_TEXT
 from transferlib.datasets.named import load
 from transferlib.domains.checks import check_labels
 from transferlib.errors import UserError, nearest
 from transferlib.tuning.probes import cached_features
 
 TASKS = {"emoji": "style", "sentiment": "domain"}
+BACKBONES = {"emoji": DEFAULT, "sentiment": DEFAULT_TEXT}
 
 
 class DomainPair(NamedTuple):
@@ -33,23 +37,28 @@ class DomainPair(NamedTuple):
 
 
 @cache
-def domain(task: str, name: str, split: str, size: int = 64, limit: int | None = None) -> tuple[Tensor, Tensor]:
+def domain(
+    task: str, name: str, split: str, size: int = 64, limit: int | None = None, layer: str = ""
+) -> tuple[Tensor, Tensor]:
     """Frozen features (N, D) and labels (N,) of one domain of ``"emoji"`` (a style) or ``"sentiment"`` (a domain).
 
-    ``size`` in pixels for pictures; ``limit`` keeps a fixed random choice of that many examples. Raises
-    ``UserError`` for an unknown task, and what :func:`transferlib.datasets.named.load` raises.
+    ``size`` in pixels for pictures; ``limit`` keeps a fixed random choice of that many examples, the same choice in
+    domains of equal size; ``layer`` is one of :func:`transferlib.backbones.layers.layers`, or empty for the output.
+    Raises ``UserError`` for an unknown task, and what :func:`transferlib.datasets.named.load` raises.
     """
     if task not in TASKS:
         raise UserError(f"Unknown task {task!r} for a pair of domains: {nearest(task, TASKS)}")
     data = load(task, split, **{TASKS[task]: name})
     some = np.random.default_rng(0).permutation(len(data))[:limit]
     x = data.x[some] if isinstance(data.x, Tensor) else [data.x[i] for i in some]
+    if layer:
+        return cached_layer_features(BACKBONES[task], x, size=size)[layer], data.y[some]
     return cached_features(None, x, size=size), data.y[some]
 
 
 @cache
 def domain_pair(
-    task: str, source: str, target: str, size: int = 64, limit: int | None = None, dims: int = 128
+    task: str, source: str, target: str, size: int = 64, limit: int | None = None, dims: int = 128, layer: str = ""
 ) -> DomainPair:
     """Source and target in the ``dims`` directions that vary most over the training examples of both.
 
@@ -60,7 +69,7 @@ def domain_pair(
     """
     classes = [load(task, "test", **{TASKS[task]: name}).classes for name in (source, target)]
     check_labels(classes[0], classes[1])
-    parts = [domain(task, name, split, size, limit) for name in (source, target) for split in ("train", "test")]
+    parts = [domain(task, name, split, size, limit, layer) for name in (source, target) for split in ("train", "test")]
     both = torch.cat([parts[0][0], parts[2][0]]).numpy()
     if dims > min(both.shape):
         raise UserError(f"dims = {dims} is more than {both.shape[0]} examples of {both.shape[1]} features give.")

@@ -1,121 +1,119 @@
 // @ts-check
-// The domain map: source and target examples before and after an alignment.
+// Two clouds: what three kinds of shift do to an old line, and what two remedies do about it.
 import {
-  between, clamp, clear, controls, draw, isSure, keys, live, make, percent, points, room, row, rows, save, shell, tabs, unique, verdict, wrap,
+  begin, clamp, controls, draw, fillNumbers, frame, line, live, make, percent, places, room, row, rows, save, shell, swatch,
+  tabs, unique, verdict, wrap,
 } from "./kit.js";
 
-/** @typedef {import("./kit.js").Span & {seeds: number}} Measured */
-/** @typedef {{id: string, label: string, s: number[][], t: number[][], wrong: number[], accuracy: Measured,
- *   gain?: Measured | null, apart: number}} Way */
-/** @typedef {{id: string, label: string, source: string, target: string, ways: Way[]}} Pair */
+/** @typedef {Record<string, number>} ByWay */
+/** @typedef {{said: string, move: number[], share: number, above: number, lines: ByWay, accuracy: ByWay}} Step */
+/** @typedef {{id: string, label: string, x_label: string, note: string, steps: Step[]}} Kind */
 
-/** A shape for each kind, so that nothing depends on colour: disc, ring, cross.
- * @param {SVGSVGElement} parent @param {"source" | "target" | "wrong"} kind @param {number} x @param {number} y */
+/** @type {Record<string, [string, string]>} */
+const LOOKS = { old: ["grey", ""], mean: ["green", "7 4"], shares: ["purple", "2 4"], labels: ["ochre", "9 3 2 3"] };
+
+/** A shape for each kind of point: disc, ring, cross. @param {SVGElement} parent
+ * @param {"source" | "first" | "second" | "wrong"} kind @param {number} x @param {number} y */
 function mark(parent, kind, x, y) {
-  const css = `hs-dg__${kind} hs-tone-${kind === "source" ? "blue" : "orange"}`;
-  if (kind === "wrong") draw(parent, "path", { class: css, d: `M${x - 3.4} ${y - 3.4}l6.8 6.8m0 -6.8l-6.8 6.8` });
-  else draw(parent, "circle", { class: css, cx: x, cy: y, r: kind === "source" ? 3.4 : 3.8 });
+  const tone = kind === "second" ? "hs-tone-orange" : "hs-tone-blue";
+  const css = `hs-dg__${kind} ${tone}`;
+  if (kind === "wrong") draw(parent, "path", { class: css, d: `M${x - 5} ${y - 5}l10 10m0 -10l-10 10` });
+  else draw(parent, "circle", { class: css, cx: x, cy: y, r: kind === "source" ? 2.6 : 3.6 });
 }
 
-/** @param {"source" | "target" | "wrong"} kind @param {string} label */
+/** @param {"source" | "first" | "second" | "wrong"} kind @param {string} label */
 function key(kind, label) {
-  const svg = draw(new DocumentFragment(), "svg", { width: 12, height: 12, viewBox: "0 0 12 12", "aria-hidden": "true" });
-  mark(svg, kind, 6, 6);
+  const svg = draw(new DocumentFragment(), "svg", { width: 14, height: 14, viewBox: "0 0 14 14", "aria-hidden": "true" });
+  mark(svg, kind, 7, 7);
   return wrap("li", "", [svg, make("span", "", label)]);
+}
+
+/** The target's points at one step: where, whose, and whether the old line is right.
+ * @param {number[][][]} clouds @param {Step} step */
+function pointsOf(clouds, step) {
+  const shares = [1 - step.share, step.share];
+  return clouds.flatMap((cloud, own) => cloud.slice(0, Math.round(cloud.length * shares[own])).map(([x, y]) => {
+    const turned = own ? y > step.above : y < -step.above;
+    const label = turned ? 1 - own : own;
+    const [at, up] = [x + step.move[0], y + step.move[1]];
+    return { at, up, label, wrong: Number(at > 0) !== label };
+  }));
 }
 
 /** @param {import("./kit.js").Home} home */
 function render({ model, el }) {
-  /** @type {{title?: string, unit?: string, pairs: Pair[]}} */
-  const { title = "Domain gap", unit = "target accuracy", pairs } = model.get("state");
-  const id = unique("hs-dg");
-  let [pair] = pairs;
-  let way = pair.ways[1];
-  /** @type {number} */
-  let after = model.get("after") ?? 0;
+  /** @type {{title: string, start: number, ways: Record<string, string>, clouds: number[][][], kinds: Kind[]}} */
+  const { title, start, ways, clouds, kinds } = model.get("state");
+  let [kind] = kinds;
+  const last = kind.steps.length - 1;
+  /** @param {number} value */
+  const inside = (value) => clamp(value, 0, last);
+  let at = inside(model.get("at") ?? start);
+  /** @type {ReturnType<typeof frame> & ReturnType<typeof places>} */
+  let chart;
 
-  const ways = make("div");
-  const choices = tabs(`${id}-pair`, "Pair of domains", pairs, pair, (next) => {
-    pair = next;
-    way = pair.ways.slice(1).find((other) => other.id === way.id) ?? pair.ways[1];
-    fillWays();
-    ui.update();
-  }, (item) => item.label);
+  const choices = tabs(unique("hs-dg"), "Kind of shift", kinds, kind, choose, (item) => item.label);
   const ui = shell(el, {
-    css: "hs-dg", title, question: ["When the two clouds meet, does the target get better?"],
-    slider: { max: 100, "aria-label": "From before to after" }, above: [choices, ways], paint, report,
+    css: "hs-dg", title, question: [title], slider: { max: last }, above: [choices], paint, report,
   });
-  const list = make("ul", "hs-dg__key");
-  ui.svg.setAttribute("class", "hs-dg__map");
-  ui.numbers.remove(); // the read-out holds every number
-  ui.stage.prepend(list);
-  ui.stage.append(wrap("div", "hs-dg__slide",
-    [make("span", "hs-dg__ends", "before"), ui.slider, make("span", "hs-dg__ends", "after")]));
-
-  function fillWays() {
-    ways.replaceChildren(tabs(`${id}-way`, "Way to align", pair.ways.slice(1), way, (next) => {
-      way = next;
-      ui.update();
-    }, (item) => item.label));
-    list.replaceChildren(
-      key("source", `${pair.source} (source)`),
-      key("target", `${pair.target} (target), right`),
-      key("wrong", `${pair.target}, wrong`));
-  }
+  ui.svg.setAttribute("class", "hs-kit__chart hs-dg__map");
+  ui.stage.prepend(wrap("ul", "hs-dg__key", [
+    key("source", "source"), key("first", "target, first class"), key("second", "second class"),
+    key("wrong", "wrong by the old line")]));
 
   function paint() {
+    const step = kind.steps[at];
     const width = room(ui.stage);
-    const height = Math.round(Math.min(440, width * 0.72));
-    const before = pair.ways[0];
-    const all = pair.ways.flatMap((item) => [...item.s, ...item.t]);
-    const range = [0, 1].map((axis) => [Math.min(...all.map((p) => p[axis])), Math.max(...all.map((p) => p[axis]))]);
-    /** @param {number[]} from @param {number[]} to @param {0 | 1} axis */
-    const at = (from, to, axis) => {
-      const value = from[axis] + (after / 100) * (to[axis] - from[axis]);
-      const along = (value - range[axis][0]) / (range[axis][1] - range[axis][0] || 1);
-      const [size, pad] = [axis ? height : width, 14];
-      return pad + (size - 2 * pad) * (axis ? 1 - along : along);
-    };
-    clear(ui.svg, { width, height },
-      `${pair.label}: ${before.s.length} source and ${before.t.length} target examples, ${way.label}. The read-out gives the numbers.`);
-    const missed = new Set((after < 50 ? before : way).wrong);
-    before.s.forEach((p, i) => mark(ui.svg, "source", at(p, way.s[i], 0), at(p, way.s[i], 1)));
-    before.t.forEach((p, i) => mark(ui.svg, missed.has(i) ? "wrong" : "target", at(p, way.t[i], 0), at(p, way.t[i], 1)));
+    const height = Math.round(clamp(width * 0.55, 220, 360));
+    const f = frame(width, height, { top: 26, right: 14, bottom: 8, left: 14 }, -3.6, 3.6);
+    chart = { ...f, ...places(f, last + 1) };
+    /** @param {number} v */
+    const x = (v) => f.margin.left + (f.inner.width * (clamp(v, -4, 6) + 4)) / 10;
+    begin(ui, chart, `${kind.label}, ${kind.x_label} ${step.said}. The read-out gives the numbers.`);
+    clouds.flat().forEach(([a, b]) => mark(ui.svg, "source", x(a), f.y(b)));
+    for (const point of pointsOf(clouds, step)) {
+      const [px, py] = [x(point.at), f.y(point.up)];
+      mark(ui.svg, point.label ? "second" : "first", px, py);
+      if (point.wrong) mark(ui.svg, "wrong", px, py);
+    }
+    for (const [way, where] of Object.entries(step.lines)) {
+      const [tone, dash] = LOOKS[way];
+      line(ui.svg, [[x(where), f.margin.top], [x(where), f.base]], `hs-tone-${tone}`, dash);
+    }
+    draw(ui.svg, "text", { class: "hs-dg__name hs-tone-grey", x: x(0), y: 16, "text-anchor": "middle" }, "old line");
   }
 
   function report() {
-    const before = pair.ways[0];
-    const { gain } = way;
-    const lines = [make("p", "hs-kit__big", gain ? `${points(gain.mean)} points` : "not measured")];
-    if (gain) {
-      const words = isSure(gain) ? (gain.mean > 0 ? "It helps here." : "It hurts here.") : "The interval includes zero.";
-      lines.push(make("p", "hs-kit__fine",
-        `${unit}, ${way.label} minus ${before.label}; 95 % interval ${between(gain, points)} over ${gain.seeds} seeds. ${words}`));
-    }
-    ui.readout.replaceChildren(rows([
-      ...[before, way].map((item) =>
-        row("", [item.label], `${percent(item.accuracy.mean)} %`, `${between(item.accuracy)} %`)),
-      row("", ["Domains told apart"], `${percent(before.apart)} → ${percent(way.apart)} %`, "50 % is guessing"),
-    ]), verdict(lines));
-    ui.tell(after, `${after} percent of the way from before to after`, { after },
-      `${pair.label}, ${way.label}: ${percent(way.accuracy.mean)} percent, before ${percent(before.accuracy.mean)} percent.`
-      + (gain ? ` Gain ${points(gain.mean)} points.` : ""));
+    const step = kind.steps[at];
+    ui.readout.replaceChildren(
+      rows(Object.entries(ways).map(([way, label]) =>
+        row("", [swatch(`hs-tone-${LOOKS[way][0]}`, LOOKS[way][1]), make("span", "", label)],
+          `${percent(step.accuracy[way])} %`, "right in the target"))),
+      verdict([make("p", "", kind.note)]));
+    const spoken = Object.entries(ways).map(([way, label]) => `${label} ${percent(step.accuracy[way])} percent`);
+    ui.tell(at, `${kind.x_label} ${step.said}`, { at }, `${kind.label}: ${spoken.join(", ")}.`);
   }
 
   /** @param {number} next */
   function go(next) {
-    if (next === after) return;
-    after = clamp(next, 0, 100);
-    save(model, { after });
+    if (next === at) return;
+    at = next;
+    save(model, { at });
     ui.update();
   }
 
-  controls(ui, go);
-  // Ten steps from end to end: a hundredth is not a step anyone can see.
-  keys(ui.slider, { now: () => after, last: () => 100, step: 10, page: 50 }, go);
-  fillWays();
-  ui.update();
-  return live(model, ui, ["after"], () => go(model.get("after")));
+  /** @param {Kind} next */
+  function choose(next) {
+    kind = next;
+    ui.slider.setAttribute("aria-label", kind.x_label);
+    fillNumbers(ui, `${kind.label}: right in the target, in %`, [kind.x_label, ...Object.values(ways)],
+      kind.steps.map((s) => [s.said, ...Object.keys(ways).map((way) => percent(s.accuracy[way]))]));
+    ui.update();
+  }
+
+  controls(ui, go, (px) => go(chart.at(px)));
+  choose(kind);
+  return live(model, ui, ["at"], () => go(inside(model.get("at"))));
 }
 
 export default { render };
