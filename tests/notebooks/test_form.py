@@ -23,7 +23,7 @@ TOO_LONG = {
     "03_probe_or_fine_tune": (1, 0),
     "04_watch_out": (0, 0),
     "05_domain_gap": (1, 0),
-    "06_lora": (7, 1),
+    "06_lora": (1, 0),
     "07_adapters_prompts": (5, 0),
     "08_without_forgetting": (4, 2),
     "09_foundation_models": (8, 2),

@@ -21,6 +21,7 @@ SECOND_EDITION = (
     "03_probe_or_fine_tune",
     "04_watch_out",
     "05_domain_gap",
+    "06_lora",
 )  # grows with each chapter
 
 
@@ -177,3 +178,25 @@ def test_the_lines_of_chapter_05_find_new_shares_and_see_a_new_look(
     assert apart > 90
     assert np.allclose(space["x"].mean(0) - space["x"].mean(0) + space["away"].mean(0), space["away"].mean(0))
     assert space["moved"].score(space["away"], space["joint"].argmax(1)) > 0.8
+
+
+def test_the_lora_of_chapter_06_learns_and_saves_a_small_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import torch
+    from safetensors.torch import load_file
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from transferlib.backbones.texts import language_model
+
+    model, tokenizer = language_model()
+    loads = {AutoModelForCausalLM: model, AutoTokenizer: tokenizer}  # the hub's model, from the package that ships it
+    for cls, loaded in loads.items():
+        monkeypatch.setattr(cls, "from_pretrained", lambda name, loaded=loaded: loaded)
+    (tmp_path / "texts.txt").write_text("A coat is warm.\nA boot has a sole.\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    exec(compile(snippet("06_lora"), "do it", "exec"), {"__name__": "__main__"})
+    assert "trainable params: 460,800" in capsys.readouterr().out
+    saved = load_file(tmp_path / "my-lora" / "adapter_model.safetensors")
+    assert sum(tensor.numel() for tensor in saved.values()) == 460_800
+    assert all(torch.count_nonzero(tensor) for name, tensor in saved.items() if "lora_B" in name), "B moved"

@@ -458,3 +458,25 @@ def test_names_that_are_taken_or_unknown() -> None:
         add_lora(model, 4, 8, "query", name="tweets")
     with pytest.raises(UserError, match="no adapter 'tweet': did you mean 'tweets'"):
         activate_lora(model, "tweet")
+
+
+@pytest.mark.parametrize(("optimiser", "stabilised"), [(torch.optim.Adam, False), (torch.optim.SGD, True)])
+def test_the_first_drop_of_the_loss_is_the_same_for_every_rank(optimiser: Any, stabilised: bool) -> None:
+    """Adam with alpha / rank; plain gradient descent with alpha / √rank. Chapter 06 derives both."""
+    gradient, drops, sizes = torch.randn(96, 96, generator=torch.Generator().manual_seed(0)), {}, {}
+    for rank in (1, 4, 16, 64):
+        drops[rank], sizes[rank] = [], []
+        for seed in range(60 // rank + 4):
+            torch.manual_seed(seed)
+            net = add_lora(nn.Sequential(nn.Linear(96, 96)), rank, 8, "0", rank_stabilised=stabilised, heads=())
+            layer, before = net[0], net[0].weight.detach().clone()
+            (gradient * layer.weight).sum().backward()
+            optimiser(layer.b.parameters(), lr=1e-3).step()
+            change = layer.weight.detach() - before
+            drops[rank].append(float(-(gradient * change).sum()))
+            sizes[rank].append(float(change.norm()))
+    drop, size = ({rank: sum(v) / len(v) for rank, v in table.items()} for table in (drops, sizes))
+    for rank in (4, 16, 64):
+        assert drop[rank] == pytest.approx(drop[1], rel=0.1)
+        if not stabilised:  # the pieces stand nearly at right angles: their sum grows as the root of the rank
+            assert size[rank] == pytest.approx(size[1] / rank**0.5, rel=0.25)
