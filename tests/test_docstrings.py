@@ -22,7 +22,7 @@ WAITING = (
     "transferlib.backbones.folding", "transferlib.backbones.images",
     "transferlib.backbones.layer_features",
     "transferlib.backbones.texts", "transferlib.backbones.weights", "transferlib.errors", "transferlib.moved",
-    "transferlib.tuning.distributed",
+    "transferlib.tuning.distributed", "transferlib.tuning.fronts",
 )  # fmt: skip
 NEEDS_FILES = {"transferlib.own_data.saved"}
 # What only serves a function above it in its file.
