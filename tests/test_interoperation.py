@@ -384,7 +384,7 @@ def table() -> str:
                 said = f"refuses ({notes.setdefault(said.removeprefix('refuses: '), len(notes) + 1)})"
             cells.append({"works": "✓", "does not apply": "–"}.get(said, said))
         rows.append(f"| {use} | " + " | ".join(cells) + " |")
-    head = [f"| | {' | '.join(MODELS)} |", "|---" * (len(MODELS) + 1) + "|"]
+    head = [f"| use | {' | '.join(MODELS)} |", "|---" * (len(MODELS) + 1) + "|"]
     return "\n".join([*head, *rows, "", *(f"{i}. {note}" for note, i in notes.items())]) + "\n"
 
 
