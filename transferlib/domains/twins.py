@@ -53,7 +53,7 @@ def twins(
         scores = rows[start : start + batch_size] @ rows[start:].T  # (B, N − start): each pair is looked at once
         above = scores >= threshold
         a, b = torch.nonzero(above & torch.ones_like(above).triu(1)).T.cpu()
-        sets = _merged(sets, a.numpy() + start, b.numpy() + start)
+        sets = merged(sets, a.numpy() + start, b.numpy() + start)
         pairs = torch.cat([pairs, torch.stack([a, b], 1) + start])
         values = torch.cat([values, scores[a, b].cpu()])
         if len(values) > 2 * most:
@@ -61,11 +61,15 @@ def twins(
     return sets, *_first(pairs, values, most)
 
 
-def _merged(sets: NDArray[np.int64], a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The sets after each of ``a`` and its ``b`` have become one."""
+def merged(sets: NDArray[np.int64], a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The sets (N,) after those of each row of ``a`` and its row of ``b`` have become one, numbered from 0.
+
+    >>> merged(np.arange(4), np.array([0]), np.array([3])).tolist()
+    [0, 1, 2, 0]
+    """
     graph = coo_array((np.ones(len(a)), (sets[a], sets[b])), shape=(len(sets), len(sets)))
-    merged = connected_components(graph, directed=False)[1][sets]
-    return np.unique(merged, return_inverse=True)[1].astype(np.int64)
+    joined = connected_components(graph, directed=False)[1][sets]
+    return np.unique(joined, return_inverse=True)[1].astype(np.int64)
 
 
 def _first(pairs: Tensor, values: Tensor, most: int) -> tuple[Tensor, Tensor]:

@@ -6,13 +6,11 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from torch import Tensor
 
 from transferlib.datasets.collection import FEWEST, Collection, renumbered, said
-from transferlib.domains.twins import twins
+from transferlib.domains.twins import merged, twins
 from transferlib.errors import UserError
 from transferlib.own_data.scan import Scan
 
@@ -98,14 +96,10 @@ def across(checked: Check) -> int:
 
 
 def _together(found: Collection, sets: NDArray[np.int64]) -> NDArray[np.int64]:
-    count = len(found.items)
-    ends = [(np.arange(count), np.unique(sets, return_index=True)[1][sets])]  # each row and the first of its set
-    if found.groups:
-        first = {group: i for i, group in reversed(list(enumerate(found.groups)))}
-        ends.append((np.arange(count), np.array([first[g] for g in found.groups])))
-    a, b = (np.concatenate(side) for side in zip(*ends, strict=True))
-    graph = coo_array((np.ones(len(a)), (a, b)), shape=(count, count))
-    return np.asarray(connected_components(graph, directed=False)[1], dtype=np.int64)
+    if not found.groups:
+        return sets
+    first = {group: i for i, group in reversed(list(enumerate(found.groups)))}
+    return merged(sets, np.arange(len(sets)), np.array([first[group] for group in found.groups]))
 
 
 def _fold(y: NDArray[np.int64], together: NDArray[np.int64], folds: int, seed: int) -> NDArray[np.int64]:
