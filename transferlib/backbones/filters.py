@@ -1,6 +1,7 @@
 """Edge detectors in a first layer: how well a Gabor function describes each filter."""
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -75,10 +76,21 @@ def gabor_fit(kernels: Tensor) -> Tensor:
     >>> bool(fit[0] > 0.9 > 0.7 > fit[1])
     True
     """
+    return explained(kernels, gabor_bank(kernels.shape[-1]))
+
+
+def explained(kernels: Tensor, bank: Tensor) -> Tensor:
+    """The share (N,) of each filter's variance that the best plane of a bank explains, in float64; 0 for a constant.
+
+    Arguments: ``kernels`` (N, k, k); ``bank`` (B, 2, k²), an orthonormal basis of each plane, free of any mean.
+
+    >>> explained(torch.tensor([[[-1.0, 0.0, 1.0]] * 3]), gabor_bank(3)) > 0.9
+    tensor([True])
+    """
     z = kernels.double().flatten(1)  # (N, k²)
     z = z - z.mean(1, keepdim=True)
-    explained = torch.einsum("gpk,nk->ngp", gabor_bank(kernels.shape[-1]).to(z.device), z).square().sum(-1)  # (N, 96)
-    return explained.max(1).values / z.square().sum(1).clamp(min=1e-30)
+    found = torch.einsum("bpk,nk->nbp", bank.to(z.device), z).square().sum(-1)  # (N, B)
+    return found.max(1).values / z.square().sum(1).clamp(min=1e-30)
 
 
 def count_edge_detectors(weight: Tensor, level: float = 0.95, draws: int = 2000, seed: int = 0) -> tuple[int, float]:
@@ -102,11 +114,25 @@ def count_edge_detectors(weight: Tensor, level: float = 0.95, draws: int = 2000,
     >>> count, 0.5 < bar < 1
     (1, True)
     """
+    return above_chance(lambda filters: gabor_fit(grey_kernels(filters)), weight, level, draws, seed)
+
+
+def above_chance(
+    score: Callable[[Tensor], Tensor], weight: Tensor, level: float = 0.95, draws: int = 2000, seed: int = 0
+) -> tuple[int, float]:
+    """How many filters score above the ``level`` quantile over ``draws`` random Gaussian ones of their shape; that bar.
+
+    Arguments: ``score`` of filters (N, C, k, k) → (N,). Raises ``UserError`` like :func:`grey_kernels`, and for a
+    ``level`` outside 0..1.
+
+    >>> above_chance(lambda filters: filters.flatten(1).norm(dim=1), torch.full((3, 1, 3, 3), 9.0))[0]
+    3
+    """
     if not 0 < level < 1:
         raise UserError(f"level = {level} is not a quantile: use a value between 0 and 1.")
     if weight.ndim != 4:
         grey_kernels(weight)  # says what is wrong
     generator = torch.Generator().manual_seed(seed)
     noise = torch.randn(draws, *weight.shape[1:], generator=generator, dtype=torch.float32, device="cpu")
-    bar = float(gabor_fit(grey_kernels(noise)).quantile(level))
-    return int((gabor_fit(grey_kernels(weight)) > bar).sum()), bar
+    bar = float(score(noise).quantile(level))
+    return int((score(weight) > bar).sum()), bar

@@ -3,8 +3,7 @@
 import torch
 from torch import Tensor
 
-from transferlib.backbones.filters import gabor_fit, grey_kernels
-from transferlib.errors import UserError
+from transferlib.backbones.filters import above_chance, explained, gabor_fit, grey_kernels
 
 
 def spot_bank(k: int) -> Tensor:
@@ -39,10 +38,7 @@ def round_fit(kernels: Tensor) -> Tensor:
     >>> bool(fit[0] > 0.95 > 0.8 > fit[1])
     True
     """
-    z = kernels.double().flatten(1)
-    z = z - z.mean(1, keepdim=True)
-    explained = torch.einsum("bpk,nk->nbp", spot_bank(kernels.shape[-1]).to(z.device), z).square().sum(-1)  # (N, B)
-    return explained.max(1).values / z.square().sum(1).clamp(min=1e-30)
+    return explained(kernels, spot_bank(kernels.shape[-1]))
 
 
 def orientation(weight: Tensor) -> Tensor:
@@ -69,12 +65,6 @@ def count_oriented(weight: Tensor, level: float = 0.95, draws: int = 2000, seed:
     1
 
     Raises:
-        UserError: ``level`` outside 0..1; see :func:`transferlib.backbones.filters.grey_kernels`.
+        UserError: see :func:`transferlib.backbones.filters.above_chance`.
     """
-    if not 0 < level < 1:
-        raise UserError(f"level = {level} is not a quantile: use a value between 0 and 1.")
-    found = orientation(weight)
-    generator = torch.Generator().manual_seed(seed)
-    noise = torch.randn(draws, *weight.shape[1:], generator=generator, dtype=torch.float32, device="cpu")
-    bar = float(orientation(noise).quantile(level))
-    return int((found > bar).sum()), bar
+    return above_chance(orientation, weight, level, draws, seed)
