@@ -39,10 +39,27 @@ def test_a_snippet_is_short_and_needs_no_transferlib(name: str) -> None:
     assert "transferlib" not in code
 
 
-def folders_of_clothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Shirts and boots in photos/train and photos/test, and timm's hub weights from the package that ships them."""
+def packaged_weights(monkeypatch: pytest.MonkeyPatch, head: bool = False, new: set[str] | None = None) -> list[Any]:
+    """timm's hub weights from the package that ships them, all but the ``new`` ones; the models that got them."""
     import timm
 
+    create, made = timm.create_model, []
+
+    def packaged(name: str, pretrained: bool = False, **options: object) -> object:
+        model = create(name, pretrained=False, **options)
+        if pretrained:
+            weights = packaged_state_dict("efficientnet-lite0", name, head=head)
+            missing, unexpected = model.load_state_dict(weights, strict=False)
+            assert set(missing) == (new or set()) and (options.get("features_only") or not unexpected)
+            made.append(model)
+        return model
+
+    monkeypatch.setattr(timm, "create_model", packaged)
+    return made
+
+
+def folders_of_clothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shirts and boots in photos/train and photos/test, and timm's weights without a hub."""
     for split in ("train", "test"):
         data = load("fashion-mnist", split)
         for i in nested_subset(data.y, 6, 0).tolist():
@@ -50,17 +67,7 @@ def folders_of_clothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
                 place = tmp_path / "photos" / split / str(int(data.y[i]))
                 place.mkdir(parents=True, exist_ok=True)
                 Image.fromarray(data.x[i, 0].numpy()).save(place / f"{i}.png")
-    create = timm.create_model
-
-    def packaged(name: str, pretrained: bool = False, **options: object) -> object:
-        model = create(name, pretrained=False, **options)
-        if pretrained:
-            weights = packaged_state_dict("efficientnet-lite0", name)
-            missing, _ = model.load_state_dict(weights, strict=not options.get("features_only"))
-            assert not missing
-        return model
-
-    monkeypatch.setattr(timm, "create_model", packaged)
+    packaged_weights(monkeypatch)
     monkeypatch.chdir(tmp_path)
 
 
@@ -76,7 +83,6 @@ def test_the_probe_of_chapter_01_runs_on_folders_of_pictures(
 def test_the_snippet_of_chapter_03_starts_at_the_probe_and_moves_body_and_head(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import timm
     import torch
 
     data = load("emoji", "train", style="noto", label="group")
@@ -84,33 +90,21 @@ def test_the_snippet_of_chapter_03_starts_at_the_probe_and_moves_body_and_head(
     x = torch.nn.functional.interpolate(data.x[rows].float() / 127.5 - 1, 48)
     y = torch.tensor([0, 1, 2]).repeat_interleave(8)
     torch.save((x, y), tmp_path / "photos.pt")
-    create, adam = timm.create_model, torch.optim.AdamW
+    adam = torch.optim.AdamW
+    made = packaged_weights(monkeypatch, new={"classifier.weight", "classifier.bias"})
     found: dict[str, Any] = {}
 
-    def packaged(name: str, pretrained: bool = False, **options: object) -> object:
-        model = create(name, pretrained=False, **options)
-        if pretrained:
-            state = packaged_state_dict("efficientnet-lite0", name)
-            body = {key: value for key, value in state.items() if not key.startswith("classifier")}
-            assert set(model.load_state_dict(body, strict=False).missing_keys) == {
-                "classifier.weight",
-                "classifier.bias",
-            }
-            found["model"] = model
-        return model
-
     def noticed(groups: list[dict[str, object]]) -> object:
-        found["start"] = float((found["model"](x).argmax(1) == y).float().mean())
-        found["before"] = {k: v.clone() for k, v in found["model"].state_dict().items()}
+        found["start"] = float((made[-1](x).argmax(1) == y).float().mean())
+        found["before"] = {k: v.clone() for k, v in made[-1].state_dict().items()}
         assert len({group["lr"] for group in groups}) == 2
         return adam(groups)
 
-    monkeypatch.setattr(timm, "create_model", packaged)
     monkeypatch.setattr(torch.optim, "AdamW", noticed)
     monkeypatch.chdir(tmp_path)
     short = snippet("03_probe_or_fine_tune").replace("(60, 32)", "(2, 8)")
     exec(compile(short, "do it", "exec"), {"__name__": "__main__"})
-    after, before = found["model"].state_dict(), found["before"]
+    after, before = made[-1].state_dict(), found["before"]
     assert found["start"] == 1.0
     assert all(torch.equal(after[name], v) == ("running" in name or "tracked" in name) for name, v in before.items())
 
@@ -128,23 +122,13 @@ def test_the_stages_of_chapter_02_are_scored_one_by_one(
 def test_the_search_of_chapter_04_names_the_planted_twins(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    import timm
-
     for split, style in (("train", "twemoji"), ("test", "noto")):
         data = load("emoji", "test", style=style, label="group")
         for i in range(24):
             place = tmp_path / "photos" / split / "thing"
             place.mkdir(parents=True, exist_ok=True)
             Image.fromarray(data.x[8 * i].permute(1, 2, 0).numpy()).save(place / f"{i:02}.png")
-    create = timm.create_model
-
-    def packaged(name: str, pretrained: bool = False, **options: object) -> object:
-        model = create(name, pretrained=False, **options)
-        if pretrained:
-            model.load_state_dict(packaged_state_dict("efficientnet-lite0", name, head=True))
-        return model
-
-    monkeypatch.setattr(timm, "create_model", packaged)
+    packaged_weights(monkeypatch, head=True)
     monkeypatch.chdir(tmp_path)
     exec(compile(snippet("04_watch_out"), "do it", "exec"), {"__name__": "__main__"})
     pairs = ast.literal_eval(capsys.readouterr().out)
