@@ -13,7 +13,7 @@ from jupytext import AsyncTextFileContentsManager
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from plain_markdown import plain
 
-FOLDED = {"hide-input", "remove-input", "remove-cell", "experiment"}
+FOLDED = {"hide-input", "remove-input", "remove-cell", "hide-cell", "experiment"}
 WRITTEN = "as_written"  # in a cell's metadata: its source in the chapter's file
 
 

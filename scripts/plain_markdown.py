@@ -8,6 +8,7 @@ import re
 
 DRAWINGS = "../book/_static/drawings"  # from a chapter
 OPENING = re.compile(r"^\s*(`{3,}|:{3,})\{([\w:-]+)\}[ \t]*(.*)$")
+CODE = re.compile(r"^\s*(`{3,})")
 OPTION = re.compile(r"^:([\w-]+):[ \t]*(.*)$")
 ROLE = re.compile(r"\{([\w:]+)\}`([^`]+)`")
 CHOICE = re.compile(r"^- \[( |x)\] (.*?) :: (.*)$")
@@ -28,26 +29,27 @@ def plain(source: str) -> str:
     lines, out = source.split("\n"), []
     while lines:
         line = lines.pop(0)
-        if line.strip().startswith("```") and not OPENING.match(line):  # ordinary code stays as it is
-            fence = line.strip()
-            out.append(line)
-            while lines and lines[0].strip() != re.match("`+", fence).group():  # type: ignore[union-attr]
-                out.append(lines.pop(0))
-            out += [lines.pop(0)] if lines else []
-        elif found := OPENING.match(line):
+        if found := OPENING.match(line):
             fence, name, argument = found.groups()
-            body: list[str] = []
-            while lines and lines[0].strip() != fence:
-                body.append(lines.pop(0))
-            del lines[:1]
+            body = until(fence, lines)
             options = {}
             while body and (option := OPTION.match(body[0])):
                 options[option[1]] = option[2]
                 body.pop(0)
             out += shown(name, plain(argument), options, "\n".join(body).strip("\n")).split("\n")
+        elif code := CODE.match(line):  # ordinary code stays as it is
+            out += [line, *until(code[1], lines), code[1]]
         else:
             out.append(ROLE.sub(role, line))
     return "\n".join(out)
+
+
+def until(fence: str, lines: list[str]) -> list[str]:
+    """Take the lines up to the closing fence off ``lines``, and the fence."""
+    end = next((i for i, line in enumerate(lines) if line.strip() == fence), len(lines))
+    body = lines[:end]
+    del lines[: end + 1]
+    return body
 
 
 def shown(name: str, argument: str, options: dict[str, str], body: str) -> str:

@@ -10,12 +10,12 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
 import chapters  # noqa: E402
+from lab import FOLDED  # noqa: E402
 
 import book  # noqa: E402
 from transferlib.errors import UserError  # noqa: E402
 
 VISIBLE, HIDDEN = 15, 40  # lines of a cell at most, as the formatter lays it out
-HIDING = {"hide-input", "remove-input", "remove-cell", "hide-cell", "experiment"}  # folded at Essentials
 # Cells that are too long: visible, hidden. A number may only shrink; the second edition brings each to 0.
 TOO_LONG = {
     "01_head_start": (1, 0),
@@ -39,7 +39,7 @@ TOO_LONG = {
 def too_long(path: Path) -> tuple[int, int]:
     """How many visible and how many hidden cells of a chapter have too many lines."""
     cells = [cell for cell in jupytext.read(path).cells if cell.cell_type == "code"]
-    hidden = [bool(HIDING & set(cell.metadata.get("tags", []))) for cell in cells]
+    hidden = [bool(FOLDED & set(cell.metadata.get("tags", []))) for cell in cells]
     lines = [source.count("\n") + 1 for source in chapters.laid_out(path, [cell.source for cell in cells])]
     over = [n > (HIDDEN if out_of_sight else VISIBLE) for n, out_of_sight in zip(lines, hidden, strict=True)]
     return (
