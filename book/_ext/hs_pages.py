@@ -171,7 +171,8 @@ class Replicate(_Page):
             counts = [sum(len(row[v]) for row in body["chapters"].values()) for v in verdicts]
             odd = [f"{number} {claim}" for number, row in sorted(body["chapters"].items())
                    for verdict in verdicts[1:] for claim in row[verdict]]  # fmt: skip
-            cells = [*counts, len(body["chapters"]), body["processor"], body["date"], body["commit"][:10]]
+            commits = ", ".join(sorted({row["commit"][:10] for row in body["chapters"].values()}))
+            cells = [*counts, len(body["chapters"]), body["processor"], body["date"], commits]
             rows.append(
                 f'<tr><th scope="row">{escape(name)}</th>{"".join(f"<td>{escape(str(c))}</td>" for c in cells)}</tr>'
                 f'<tr class="hs-table__more"><td colspan="8">{escape("not holding: " + ", ".join(odd) if odd else "")}'
