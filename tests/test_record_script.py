@@ -1,6 +1,5 @@
 """`make record`: what it refuses, and that a refusal leaves the old record alone."""
 
-import importlib.util
 import json
 import sys
 from pathlib import Path
@@ -9,12 +8,8 @@ import pytest
 
 from transferlib.errors import UserError
 
-SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
-sys.path.insert(0, str(SCRIPTS))
-spec = importlib.util.spec_from_file_location("record_script", SCRIPTS / "record.py")
-assert spec and spec.loader
-script = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(script)
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
+import record as script
 
 
 @pytest.fixture
