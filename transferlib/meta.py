@@ -168,7 +168,7 @@ def reptile_step(model: nn.Module, adapted: Sequence[Mapping[str, Tensor]], step
     """θ ← θ + step · (mean_k φ_k − θ), in place: walk towards the weights that the inner loops found.
 
     ``adapted`` are results of ``maml_adapt(..., first_order=True)``. Raises ``UserError`` for none, and for those of
-    another model. Nichol et al. 2018, arXiv:1803.02999, algorithm 2.
+    another model. Nichol et al. 2018, arXiv:1803.02999, the batched version.
 
     >>> model = nn.Linear(1, 1, bias=False)
     >>> reptile_step(model, [{"weight": torch.tensor([[2.0]])}, {"weight": torch.tensor([[4.0]])}], step=1.0)

@@ -165,8 +165,8 @@ def best_of_n(chooser: Tensor, value: Tensor, n: int) -> Tensor:
     """The mean ``value`` of the answer that ``chooser`` puts first among n of the N answers: two (N,) → a scalar.
 
     Exact over all choices of n, not drawn: the j-th smallest of N wins with probability C(j − 1, n − 1) / C(N, n).
-    KL from the reference is at most log n − (n − 1) / n. Raises ``UserError`` unless 1 ≤ n ≤ N. Stiennon et al.
-    2020, arXiv:2009.01325.
+    KL from the reference is at most log n − (n − 1) / n (Beirami et al. 2024, arXiv:2401.01879). Raises ``UserError``
+    unless 1 ≤ n ≤ N. Stiennon et al. 2020, arXiv:2009.01325.
 
     >>> judge, truth = torch.tensor([0.0, 1.0, 2.0]), torch.tensor([5.0, 7.0, 6.0])
     >>> best_of_n(judge, truth, 2)  # the judge takes 7, 6, 6 of the three pairs

@@ -1,9 +1,10 @@
 """Data sets by name: embedded ones, any torchvision data set, any folder of labelled images."""
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
-from transferlib.datasets import digits, emoji, fashion, folder, sentiment, vision
+from transferlib.datasets import digits, emoji, fashion, sentiment, vision
 from transferlib.datasets.base import Dataset
 from transferlib.errors import UserError, nearest
 
@@ -13,7 +14,15 @@ EMBEDDED: dict[str, Callable[..., Dataset]] = {
     "digits": digits.load,
     "sentiment": sentiment.load,
 }
-ADDRESSED: dict[str, Callable[..., Dataset]] = {"torchvision": vision.load, "folder": folder.load}
+
+
+def _folder(address: str, split: str, **options: Any) -> Dataset:
+    # Imported when asked for: how a reader's own folder is read decides no number of the book, and no key of one.
+    found: Dataset = import_module("transferlib.datasets.folder").load(address, split, **options)
+    return found
+
+
+ADDRESSED: dict[str, Callable[..., Dataset]] = {"torchvision": vision.load, "folder": _folder}
 
 
 def load(name: str, split: str = "train", **options: Any) -> Dataset:

@@ -36,7 +36,7 @@ def linear_cka(x: Tensor, y: Tensor, debiased: bool = False) -> float:
     Raises:
         UserError: NaN, constant features, different numbers of rows, too few rows.
 
-    Paper: Kornblith et al. 2019, Similarity of Neural Network Representations Revisited, equation 5; Song et al.
+    Paper: Kornblith et al. 2019, Similarity of Neural Network Representations Revisited, linear CKA; Song et al.
     2012 for the unbiased HSIC.
 
     >>> x = torch.randn(20, 3, generator=torch.Generator().manual_seed(0))

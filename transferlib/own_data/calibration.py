@@ -27,8 +27,8 @@ class Reliability(NamedTuple):
 def reliability(probability: Tensor, y: Tensor, bins: int = 10, draws: int = 200, seed: int = 0) -> Reliability:
     """How far a classifier's probabilities are from how often it is right.
 
-    error = Σ_b n_b / N · |right_b − sure_b| over bins of equal size, ordered by the highest probability (expected
-    calibration error: Guo et al. 2017, arXiv:1706.04599). It is above 0 by luck alone, more so with few examples:
+    error = Σ_b n_b / N · |right_b − sure_b| over bins of equal count, ordered by the highest probability (adaptive
+    calibration error; Guo et al. 2017, arXiv:1706.04599, take bins of equal width). It is above 0 by luck alone:
     ``luck`` is the 95 % point of ``draws`` sets of answers that are right exactly as often as the model says (Bröcker
     and Smith 2007).
 

@@ -2,7 +2,7 @@
 
 The backbone runs once over the data; after that a probe costs milliseconds, and a whole label-budget
 curve (budgets × seeds × λ) costs seconds. The idea of one decomposition for every λ follows
-big_vision's few-shot evaluator (Kolesnikov et al., 2020, "Big Transfer").
+big_vision's few-shot evaluator, which serves the ViT paper (Dosovitskiy et al., 2021).
 
 Ridge: minimise Σᵢ ‖yᵢ − b − Wᵀxᵢ‖² + λ ‖W‖², b unpenalised, so centre x and y first. Then
 

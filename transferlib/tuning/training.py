@@ -20,7 +20,7 @@ Augment = Callable[[Tensor, torch.Generator], Tensor]
 SCHEDULES: dict[str, Callable[[float], float]] = {  # progress 0..1 → factor on every group's own lr
     "constant": lambda t: 1.0,
     "cosine": lambda t: 0.5 * (1 + math.cos(math.pi * t)),
-    # Up in a straight line for three tenths of the steps, then down the cosine (Smith & Topin, 2018).
+    # Straight up for three tenths of the steps, then down the cosine, as fastai does (idea: Smith & Topin, 2018).
     "one-cycle": lambda t: (t + 0.01) / 0.31 if t < 0.3 else 0.5 * (1 + math.cos(math.pi * (t - 0.3) / 0.7)),
 }
 
