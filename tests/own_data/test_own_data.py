@@ -120,7 +120,7 @@ def test_what_cannot_be_a_collection_is_one_sentence(photos: Path, tmp_path: Pat
         table(tmp_path / "a.csv", "text,y\nx,1\n"): "has no column 'label': its columns are 'text', 'y'",
         table(tmp_path / "b.csv", "x,label\nx,1\n"): "has no column 'file' \\(images\\) or 'text'",
         table(tmp_path / "c.csv", ""): "is not a CSV table",
-        table(tmp_path / "d.csv", "text,label,split\na,1,dev\n"): "The column 'split' of .* holds 'dev'",
+        table(tmp_path / "d.csv", "text,label,split\na,1,fold 7\n"): "The column 'split' of .* holds 'fold 7'",
     }
     for path, sentence in cases.items():
         with pytest.raises(UserError, match=sentence):

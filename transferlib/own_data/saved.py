@@ -48,9 +48,10 @@ class SavedModel:
         if not items:
             raise UserError("There is nothing to predict: give one or more image files, or texts.")
         rows, x, problems = [], [], {}
+        span = tuple(self.about["span"]) if self.about.get("span") else None
         for i, item in enumerate(items):
             try:
-                x.append(read(Path(item), self.about["size"]) if self.about["kind"] == "images" else str(item))
+                x.append(read(Path(item), self.about["size"], span) if self.about["kind"] == "images" else str(item))
                 rows.append(i)
             except Exception as error:  # a damaged file makes Pillow raise nearly anything
                 problems[i] = f"{type(error).__name__}: {error}"
@@ -100,14 +101,19 @@ def save_model(
     size: int,
     classes: Sequence[str],
     temperature: float,
+    span: tuple[float, float] | None = None,
 ) -> None:
-    """Write ``model`` so that :func:`load_model` gives the same predictions. Raises ``UserError`` when it cannot."""
+    """Write ``model`` so that :func:`load_model` gives the same predictions. Raises ``UserError`` when it cannot.
+
+    ``span``: black and white of pictures of more than 8 bits, where it learned from such.
+    """
     place = Path(folder)
     try:
         place.mkdir(parents=True, exist_ok=True)
         beside = place / f".{WEIGHTS}"
         save_file({name: t.contiguous().clone() for name, t in model.state_dict().items()}, beside)
         about = {"kind": kind, "backbone": backbone, "size": size, "classes": list(classes), "temperature": temperature,
+                 **({"span": list(span)} if span else {}),
                  "sha256": hashlib.sha256(beside.read_bytes()).hexdigest()}  # fmt: skip
         beside.replace(place / WEIGHTS)
         (place / ABOUT).write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
