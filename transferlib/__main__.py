@@ -1,5 +1,6 @@
 """The command ``transferlib``: what is here, a report on your own data, and a saved model's answers."""
 
+import io
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -90,10 +91,23 @@ def report(
 
 def main() -> None:
     """Run a command; a mistake is one sentence, and exit status 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that is not UTF-8 shows escapes instead of a traceback
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
+    except SystemExit as ended:
+        dashed = "--" not in sys.argv and any(word.startswith("-") for word in sys.argv[2:])
+        if ended.code == 2 and sys.argv[1] == "predict" and dashed:
+            print("A text that begins with a dash goes after --, as in: predict MODEL -- '-1 never'", file=sys.stderr)
+        raise
     except UserError as error:
         print(error, file=sys.stderr)
+        sys.exit(2)
+    except RuntimeError as error:
+        if "home directory" not in str(error):
+            raise
+        print(f"{error}: set HOME, or TRANSFERLIB_CACHE to a folder of yours.", file=sys.stderr)
         sys.exit(2)
     except MemoryError:
         print("There is not enough memory: use fewer or smaller items at a time.", file=sys.stderr)

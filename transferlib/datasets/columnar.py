@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from transferlib.datasets.delimited import decoded
-from transferlib.datasets.found import JSON, split_named
+from transferlib.datasets.found import JSON, is_text, split_named
 from transferlib.errors import UserError, needs
 from transferlib.runs.cache import kept_dir
 
@@ -54,6 +54,9 @@ def read(files: Sequence[tuple[Path, str]], encoding: str = "") -> tuple[pd.Data
         notes.append(f"{inside} pictures are inside the table.")
     names = list(dict.fromkeys(name for row in rows for name in row))
     cells = [[_text(row.get(name)) for name in names] for row in rows]  # as text: pandas would make floats of numbers
+    if odd := sum(any(not is_text(cell) for cell in row) for row in cells):
+        notes.append(f"{odd} rows hold halves of characters, which are escaped.")
+        cells = [[cell.encode("utf-8", "backslashreplace").decode() for cell in row] for row in cells]
     return pd.DataFrame(cells, columns=[str(name) for name in names], dtype=str), root, notes
 
 

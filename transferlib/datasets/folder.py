@@ -50,7 +50,7 @@ def load(path: str, split: str, size: int = 64) -> Dataset:
     if len(set(labels)) < 2:
         only = f"readable images of one class only, {found.classes[labels[0]]!r}" if labels else "no readable image"
         raise UserError(f"The {split} part of {path!r} holds {only}: put images into a sub-folder for each class.")
-    meta = pd.DataFrame({"file": names})
+    meta = pd.DataFrame({"file": pd.Series(names, dtype=object)})  # a name may be no text
     return Dataset(f"folder:{path}", split, torch.stack(pixels), torch.tensor(labels), found.classes, meta)
 
 

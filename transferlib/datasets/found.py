@@ -73,6 +73,15 @@ def printable(name: str) -> str:
     return "".join(shown)
 
 
+def is_text(name: str) -> bool:
+    r"""Whether every character can be written down: no byte that is not UTF-8, no half of a character.
+
+    >>> is_text("café"), is_text("caf\udce9")
+    (True, False)
+    """
+    return not any("\ud800" <= c <= "\udfff" for c in name)
+
+
 def said(count: int, what: str, which: Sequence[str], shown: int = 10) -> str:
     """``3 rows repeat an earlier row: 'a', 'b', 'c'``: how many and which."""
     more = f" and {len(which) - shown} more" if len(which) > shown else ""

@@ -13,6 +13,7 @@ from transferlib.datasets.found import (
     TEST,
     TRAIN,
     Collection,
+    is_text,
     numbered,
     printable,
     said,
@@ -79,15 +80,15 @@ def folder(root: Path) -> Collection:
     if not rows:
         raise UserError(f"{shown!r} holds no readable image: put the images of each class into a sub-folder.")
     splits = splits or _inner_splits(rows, notes)
-    if odd := sorted({printable(name) for name in names if not _is_text(name)}):
+    if odd := sorted({printable(name) for name in names if not is_text(name)}):
         notes.append(said(len(odd), "class names are not UTF-8 and are shown escaped", odd))
-    if odd := sorted({printable(file) for file, _ in rows if not _is_text(Path(file).name)}):
+    if odd := sorted({printable(file) for file, _ in rows if not is_text(Path(file).name)}):
         notes.append(said(len(odd), "file names are not UTF-8 and are shown escaped", odd))
     if skipped:
         which = sorted({printable(str(p.relative_to(root))) for p in skipped})
         notes.append(said(len(which), "hidden or system files and folders are skipped", which, shown=5))
     # A name that is not UTF-8 is still a folder's; as a label it must be text that can be written down.
-    return numbered("images", root, [(f, printable(n) if not _is_text(n) else n) for f, n in rows], [], splits, notes)
+    return numbered("images", root, [(f, printable(n) if not is_text(n) else n) for f, n in rows], [], splits, notes)
 
 
 def _parts(root: Path, notes: list[str]) -> list[tuple[Path, str]]:
@@ -158,7 +159,3 @@ def _folders(place: Path) -> list[Path]:
 
 def _files(place: Path) -> list[Path]:
     return [p for p in place.iterdir() if not p.is_dir() and not is_system(p.name)]
-
-
-def _is_text(name: str) -> bool:
-    return not any("\ud800" <= c <= "\udfff" for c in name)

@@ -29,9 +29,10 @@ def cautions(checked: Check, compared: Compared, choice: Choice, wrong: Mistakes
         said.append(f"{apart(checked)} nearly equal pairs have different labels. Look at them: are the labels right?")
     for way, (some, all_) in compared.blind.items():
         then = "it guesses there." if way in compared.names else "it is left out."
+        why = "blank pictures" if found.kind == "images" else "texts without words, or cut off before they differ,"
         said.append(
-            f"The {NAMES[found.kind][way]} tell no two examples apart in {some} of {all_} draws, as in texts without "
-            f"words: {then}"
+            f"In {some} of {all_} draws, the {NAMES[found.kind][way]} had the same numbers for every example, as {why} "
+            f"give: {then}"
         )
     if choice.accuracy.low < 100 / len(found.classes):
         said.append("The interval of the chosen way reaches down to guessing. Nothing has been shown to work yet.")

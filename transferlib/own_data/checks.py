@@ -39,7 +39,8 @@ def check(scan: Scan, threshold: float = ALIKE, progress: bool = False) -> Check
 
     Raises ``UserError`` when fewer than two classes are left.
     """
-    frame = pd.DataFrame({"key": scan.keys, "y": scan.found.y, "item": scan.found.items})
+    names = pd.Series(scan.found.items, dtype=object)  # a file's name may be no text
+    frame = pd.DataFrame({"key": scan.keys, "y": scan.found.y, "item": names})
     torn = frame.groupby("key")["y"].transform("nunique") > 1
     again = frame.duplicated("key") & ~torn
     notes = []
@@ -64,7 +65,8 @@ def check(scan: Scan, threshold: float = ALIKE, progress: bool = False) -> Check
     keys, sizes = [scan.keys[i] for i in kept], [scan.sizes[i] for i in kept]
     left = scan._replace(found=found, keys=keys, features=scan.features[kept], sizes=sizes)
     if bool((left.features == left.features[:1]).all()):
-        raise UserError(" ".join(["The network sees the same in every example: the report would guess.", *found.notes]))
+        sentence = "The pretrained network sees the same in every example: near-duplicates are not looked for."
+        left, threshold = left._replace(found=found.noted(sentence)), np.inf
     sets, alike = _alike(left.features, found.y, threshold, progress)
     table = pd.DataFrame({"class": found.classes, "examples": counts[counts > 0]})
     return Check(left, table, alike, _together(found, sets))
@@ -93,6 +95,9 @@ def _sizes(found: Collection, sizes: list[tuple[int, int]]) -> Collection:
 
 
 def _alike(features: Tensor, y: list[int], threshold: float, progress: bool) -> tuple[NDArray[np.int64], pd.DataFrame]:
+    if threshold > 1:
+        empty = pd.DataFrame({"a": [0], "b": [0], "similarity": [0.0], "same_label": [True]}).iloc[:0]
+        return np.arange(len(y)), empty
     sets, pairs, similarity = twins(features, threshold, progress=progress)
     label = np.asarray(y)
     table = pd.DataFrame({"a": pairs[:, 0].numpy(), "b": pairs[:, 1].numpy(), "similarity": similarity.numpy()})

@@ -1,10 +1,12 @@
 """What a machine must have before a report is started: a folder to keep results in, and memory that processes share."""
 
 import multiprocessing
+from concurrent.futures import ThreadPoolExecutor
+
+from joblib.externals import loky
 
 from transferlib.errors import UserError
 from transferlib.runs.cache import kept_dir
-from transferlib.runs.sweep import workers
 
 LOCKS = 32  # what a pool of processes asks for, and more
 
@@ -28,6 +30,12 @@ def sharing() -> tuple[dict[str, str], list[str]]:
         held = [multiprocessing.Lock() for _ in range(LOCKS)]
     except (ImportError, OSError) as error:
         note = f"/dev/shm, the memory that processes share, cannot be used here ({error}): one process works, not more."
-        return {"TRANSFERLIB_WORKERS": "1", "JOBLIB_MULTIPROCESSING": "0"}, [note] if workers() > 1 else []
+        return {"TRANSFERLIB_WORKERS": "1", "JOBLIB_MULTIPROCESSING": "0"}, [note]
     del held
     return {}, []
+
+
+def without_processes() -> None:
+    """Give joblib a thread where it would make a pool of processes: for a machine without shared memory."""
+    # A chapter's end shuts joblib's pool down, and joblib would make one, with its locks, only for that.
+    loky.get_reusable_executor = lambda *_, **__: ThreadPoolExecutor(1)

@@ -18,7 +18,7 @@ from transferlib.errors import UserError
 from transferlib.own_data.checks import check
 from transferlib.own_data.compare import choose, compare, keep
 from transferlib.own_data.draws import draw, effort
-from transferlib.own_data.machine import check_home, sharing
+from transferlib.own_data.machine import check_home, sharing, without_processes
 from transferlib.own_data.mistakes import mistakes
 from transferlib.own_data.page import page
 from transferlib.own_data.scan import fitting_size, scan
@@ -82,6 +82,8 @@ def write(
     encoding: str = "", notes: Sequence[str] = (),
 ) -> None:  # fmt: skip
     """The report in this process; ``TRANSFERLIB_BUILD`` is ``place``."""
+    if notes:
+        without_processes()
     run, folder = chapter.begin("15", profile, seed, device), Path(place)
     found = survey(collect(data, columns=columns, encoding=encoding).noted(*notes))
     checked = check(scan(found, size=fitting_size(found), device=device, progress=True), progress=True)

@@ -47,15 +47,16 @@ class SavedModel:
         items = [items] if isinstance(items, (str, Path)) else list(items)
         if not items:
             raise UserError("There is nothing to predict: give one or more image files, or texts.")
+        names = [str(item).encode("utf-8", "backslashreplace").decode() for item in items]  # bytes that are no text
         rows, x, problems = [], [], {}
         span = tuple(self.about["span"]) if self.about.get("span") else None
         for i, item in enumerate(items):
             try:
-                x.append(read(Path(item), self.about["size"], span) if self.about["kind"] == "images" else str(item))
+                x.append(read(Path(item), self.about["size"], span) if self.about["kind"] == "images" else names[i])
                 rows.append(i)
             except Exception as error:  # a damaged file makes Pillow raise nearly anything
                 problems[i] = f"{type(error).__name__}: {error}"
-        table = pd.DataFrame({"item": [str(item) for item in items], "class": "", "probability": float("nan")})
+        table = pd.DataFrame({"item": names, "class": "", "probability": float("nan")})
         if x:
             data: Any = torch.stack(x) if self.about["kind"] == "images" else x  # type: ignore[arg-type]
             p = (logits(self.model, data) * self.about["temperature"]).softmax(1)  # (M, C)
