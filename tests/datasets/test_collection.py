@@ -139,7 +139,7 @@ def test_names_that_are_no_text_are_said_at_the_start_and_escaped(tmp_path: Path
     root = photos(tmp_path / "p", "cat", "caf\udce9")
     (root / "cat" / "t\udce8.png").write_bytes(png(77))
     said = " ".join(collect(root).notes)
-    assert r"1 class names are not UTF-8 and are shown escaped: 'caf\\udce9'." in said
+    assert r"1 class names are not UTF-8 and are shown escaped: 'caf\udce9'." in said
     assert "1 file names are not UTF-8" in said
     said.encode("utf-8")
 
@@ -464,6 +464,44 @@ def test_the_only_table_of_a_folder_is_read(tmp_path: Path) -> None:
     assert collect(root).classes == ["a", "b"]
     with pytest.raises(UserError, match="names of columns and --encoding are for tables"):
         collect(photos(tmp_path / "q", "a", "b"), columns={"label": "x"})
+
+
+def test_a_train_folder_beside_others_is_no_class(tmp_path: Path) -> None:
+    found = collect(photos(tmp_path / "p", "train/a", "train/b", "unlabelled"))
+    assert found.classes == ["a", "b"] and found.splits == []
+    assert "1 folders lie beside the parts of the split and are not used: 'unlabelled'." in found.notes
+
+
+def test_tables_beside_the_parts_of_a_split_are_one(tmp_path: Path) -> None:
+    root = photos(tmp_path / "p", "train", "test", count=6)
+    for part in ("train", "test"):
+        lines = "".join(f"{i}.png,{'ab'[i % 2]}\n" for i in range(6))
+        table(root / part / "metadata.csv", "file_name,label\n" + lines)
+    found = collect(root)
+    assert found.classes == ["a", "b"] and sorted(set(found.splits)) == ["test", "train"] and len(found.items) == 12
+    assert "The table 'train/metadata.csv' is read." in found.notes
+
+
+def test_captions_beside_class_folders_are_no_labels(tmp_path: Path) -> None:
+    root = photos(tmp_path / "p", "a", "b")
+    table(root / "metadata.csv", "file_name,text\na/0.png,hello\n")
+    assert collect(root).classes == ["a", "b"]
+
+
+def test_quotation_marks_that_would_join_rows_are_refused(tmp_path: Path) -> None:
+    lines = "".join(f'"quote {i},{"pos" if i % 2 else "neg"}\n' for i in range(8))
+    with pytest.raises(UserError, match="a quotation mark in row 2 is closed in another row"):
+        collect(table(tmp_path / "t.csv", "text,label\n" + lines))
+    inner = "".join(f'a "fine" film {i},{"pos" if i % 2 else "neg"}\n' for i in range(8))
+    assert collect(table(tmp_path / "u.csv", "text,label\n" + inner)).items[0] == 'a "fine" film 0'
+
+
+def test_objects_by_their_number_or_name_are_rows(tmp_path: Path) -> None:
+    by_name = {f"id{i}": row for i, row in enumerate(RECORDS)}
+    as_pandas = {key: {str(i): row[key] for i, row in enumerate(RECORDS)} for key in ("text", "label")}
+    for value in (by_name, as_pandas):
+        found = collect(table(tmp_path / "t.json", json.dumps(value)))
+        assert found.items == [text for text, _ in TEXTS] and found.classes == ["neg", "pos"]
 
 
 def test_paths_with_spaces_and_other_scripts_are_paths(tmp_path: Path) -> None:

@@ -56,19 +56,21 @@ def collect(
     chosen = {role: name for role, name in (columns or {}).items() if name}
     table = root if root.is_file() else tables.inside(root)
     if table is not None:
+        if table not in (root, Path(path).expanduser()):
+            notes.append(f"The table {table.name!r} in the folder is read.")
         found = tables.read(table, chosen, encoding)
     elif chosen or encoding:
         raise UserError(f"{str(path)!r} is a folder without a table: names of columns and --encoding are for tables.")
     else:
         found = walk.folder(root)
-    found = _parts(replace(found, notes=[*notes, *found.notes]))
+    found = _parts(replace(found, notes=[*notes, *found.notes]), str(path))
     if fewest:
-        _measurements(found)
-        found = one_sided(_classes(found, fewest))
+        _measurements(found, str(path))
+        found = one_sided(_classes(found, fewest, str(path)))
     return _alike(found)
 
 
-def _parts(found: Collection) -> Collection:
+def _parts(found: Collection, path: str) -> Collection:
     """With ``train`` and ``test`` only: a validation part is tested on, or, beside a test part, left aside."""
     if not found.splits:
         return found
@@ -78,7 +80,7 @@ def _parts(found: Collection) -> Collection:
         return replace(found.noted(note), splits=[])
     if not kinds[TRAIN]:
         has = ", ".join(f"{kind} ({count})" for kind, count in kinds.items())
-        raise UserError(f"{str(found.root)!r} is split, but has {has} only: it needs a train and a test part.")
+        raise UserError(f"{printable(path)!r} is split, but has {has} only: it needs a train and a test part.")
     if not kinds[VALIDATION]:
         return found
     if not kinds[TEST]:
@@ -91,7 +93,7 @@ def _parts(found: Collection) -> Collection:
         "so that nothing is tuned on them, and the test part is what the ways are compared on.")  # fmt: skip
 
 
-def _classes(found: Collection, fewest: int) -> Collection:
+def _classes(found: Collection, fewest: int, path: str) -> Collection:
     """Without classes too small to be learned and tested."""
     counts = Counter(found.y)
     few = sorted({found.classes[c] for c in found.y if counts[c] < fewest})
@@ -102,7 +104,7 @@ def _classes(found: Collection, fewest: int) -> Collection:
     kept = sorted(set(found.y))
     if len(kept) < 2:
         only = f"one class only, {found.classes[kept[0]]!r}" if kept else f"no class with {fewest} examples"
-        sentence = f"{printable(str(found.root))!r} holds {only}: a classifier needs at least two classes."
+        sentence = f"{printable(path)!r} holds {only}: a classifier needs at least two classes."
         raise UserError(" ".join([*before, sentence]))
     return renumbered(found)
 
@@ -119,7 +121,7 @@ def one_sided(found: Collection) -> Collection:
     return renumbered(found)
 
 
-def _measurements(found: Collection) -> None:
+def _measurements(found: Collection, path: str) -> None:
     """Stop where the labels are numbers of a scale."""
     try:
         values = [float(name.replace(",", ".")) for name in found.classes]
@@ -128,7 +130,7 @@ def _measurements(found: Collection) -> None:
     decimals = any(value != round(value) for value in values if np.isfinite(value))
     if len(values) > MANY_VALUES and (decimals or len(values) > len(found.y) / 2):
         raise UserError(
-            f"The labels of {str(found.root)!r} are {len(values)} different numbers, such as "
+            f"The labels of {printable(path)!r} are {len(values)} different numbers, such as "
             f"{', '.join(map(repr, found.classes[:3]))}: these look like measurements, and this report is for classes. "
             "Cut them into a few classes, as low, middle and high."
         )

@@ -39,8 +39,10 @@ def read(files: Sequence[tuple[Path, str]], encoding: str = "") -> tuple[pd.Data
     """
     rows, notes, root = [], [], files[0][0].parent
     for file, part in files:
-        lines = _json(file, encoding) if file.suffix.lower() in JSON else _arrow(file)
-        for row in lines:
+        if file.suffix.lower() in JSON:
+            text, words = decoded(file, encoding)
+            notes += words
+        for row in _json(file, text) if file.suffix.lower() in JSON else _arrow(file):
             rows.append({"split": part, **row} if part else row)
     packed = {name for row in rows[:100] for name, value in row.items() if _is_picture(value)}
     if packed:
@@ -81,13 +83,14 @@ def _text(value: Any) -> str:
     return str(value)
 
 
-def _json(file: Path, encoding: str) -> list[dict[str, Any]]:
-    text, _ = decoded(file, encoding)
+def _json(file: Path, text: str) -> list[dict[str, Any]]:
     try:
         value = json.loads(text)
         if isinstance(value, dict) and len(lists := [v for v in value.values() if _is_rows(v)]) == 1:
             value = lists[0]  # {"data": [{…}, …]}
         elif isinstance(value, dict) and all(isinstance(v, (list, dict)) for v in value.values()):
+            if any(isinstance(v, dict) and not all(map(str.isdecimal, v)) for v in value.values()):
+                return [row for row in value.values() if isinstance(row, dict)]  # {"id": {"text": …, "label": …}}
             # {"text": […], "label": […]}, or with the numbers of rows, as pandas writes it
             lists = [list(v.values()) if isinstance(v, dict) else v for v in value.values()]
             value = [dict(zip(value, row, strict=True)) for row in zip(*lists, strict=True)]

@@ -38,10 +38,11 @@ def decoded(path: Path, encoding: str = "") -> tuple[str, list[str]]:
 
 
 def _other(path: Path, why: str, data: bytes) -> str:
-    guess = "utf-16-le" if data[:2000].count(0) > len(data[:2000]) / 4 else "windows-1252"
+    wide = data[:2000].count(0) > len(data[:2000]) / 4
+    guess = "utf-16-le" if wide else "windows-1252 (as Excel writes in much of Europe) or --encoding utf-16"
     return (
         f"{str(path)!r} is not UTF-8 text ({why}): save it as CSV with UTF-8, or name its encoding, as in "
-        f"--encoding {guess} (Excel's older files) or --encoding utf-16."
+        f"--encoding {guess}."
     )
 
 
@@ -114,6 +115,12 @@ def _rows(path: Path, text: str, mark: str, skipped: int) -> list[tuple[int, lis
                     if any(cell.strip() for cell in row):
                         rows.append((start, row))
                     start = reader.line_num + 1 + skipped
+                if not strict and (broken := [line for line, row in rows if "\n" in "".join(row)]):
+                    # Marks that nothing closes would make one row of two, without a word.
+                    raise UserError(
+                        f"{str(path)!r} is not a CSV table: a quotation mark in row {broken[0]} is closed in another "
+                        "row: write each mark inside a field twice, or leave them out."
+                    )
                 return rows
             except csv.Error as error:
                 if "unexpected end" in str(error):

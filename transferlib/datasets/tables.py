@@ -1,20 +1,19 @@
 """Tables of labelled examples: which columns hold what, and which rows can be used."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
 
 from transferlib.datasets import columnar, delimited
-from transferlib.datasets.found import ARROW, DELIMITED, JSON, PICTURES, Collection, numbered, said, split_named
+from transferlib.datasets.found import ARROW, DELIMITED, JSON, PICTURES, Collection, numbered, split_named
+from transferlib.datasets.rows import usable
 from transferlib.datasets.walk import is_system
 from transferlib.errors import UserError, nearest
 
 LABEL, TEXT = ("label", "class", "category", "target"), ("text", "sentence")
 FILE = ("file", "path", "image", "filename", "file_name", "filepath", "file_path", "image_path")
 ROLES = {"text": TEXT, "file": FILE, "label": LABEL, "group": ("group",), "split": ("split",)}
-MISSING = {"", "nan", "NaN", "None", "null", "NULL", "NA", "N/A", "n/a", "<NA>", "#N/A", "NaT"}
 OFFICE = (".xlsx", ".xls", ".xlsm", ".ods", ".numbers")
 
 
@@ -24,10 +23,22 @@ def inside(folder: Path) -> Path | None:
     if columnar.shards(folder):
         return folder
     files = [p for p in inner if p.suffix.lower() in (*DELIMITED[:3], *JSON) and p.is_file()]
-    named = [p for p in files if p.stem.lower() == "metadata"]
-    if len(named) == 1 and len(files) == 1 and b"file_name" in named[0].read_bytes()[:4096].replace(b"\0", b""):
-        return named[0]
-    return files[0] if len(files) == 1 and sum(p.is_dir() for p in inner) < 2 else None
+    named = _metadata(folder)
+    if named and (named[0][0].parent != folder or len(files) == 1):
+        return folder if named[0][0].parent != folder else named[0][0]
+    folders = [p for p in inner if p.is_dir()]
+    flat = all(split_named(p.name) and not any(q.is_dir() for q in p.iterdir()) for p in folders)
+    return files[0] if len(files) == 1 and (len(folders) < 2 or flat) else None
+
+
+def _metadata(folder: Path) -> list[tuple[Path, str]]:
+    """(file, part of the split) of the tables of files and labels that a hub keeps beside pictures."""
+    places = [(folder, ""), *((p, split_named(p.name)) for p in sorted(folder.iterdir()) if p.is_dir())]
+    files = [(place / f"metadata{ending}", part) for place, part in places if part or place == folder
+             for ending in (".csv", ".jsonl", ".parquet")]  # fmt: skip
+    heads = ((file, part, file.read_bytes()[:4096].replace(b"\0", b"")) for file, part in files if file.is_file())
+    return [(file, part) for file, part, head in heads
+            if b"file_name" in head and any(name.encode() in head.lower() for name in LABEL)]  # fmt: skip
 
 
 def read(path: Path, chosen: Mapping[str, str], encoding: str = "") -> Collection:
@@ -43,14 +54,18 @@ def read(path: Path, chosen: Mapping[str, str], encoding: str = "") -> Collectio
             what = "one picture: give the folder that holds a sub-folder for each class"
         raise UserError(f"{str(path)!r} is {what}.")
     if path.is_dir() or ending in (*JSON, *ARROW):
-        files = columnar.shards(path) if path.is_dir() else [(path, "")]
-        table, root, notes = columnar.read(files, encoding)
+        root = path if path.is_dir() else root
+        if path.is_dir() and not columnar.shards(path):
+            table, notes = _joined(path, encoding)
+        else:
+            files = columnar.shards(path) if path.is_dir() else [(path, "")]
+            table, root, notes = columnar.read(files, encoding)
     else:
         table, notes = delimited.read(path, encoding)
     columns = _columns(path, table, chosen, root, notes)
     kind = "images" if "file" in columns else "texts"
     item, label = columns["file" if kind == "images" else "text"], columns["label"]
-    table, more = _sound(path, table, item, label, root if kind == "images" else None)
+    table, more = usable(path, table, item, label, root if kind == "images" else None)
     notes = [*notes, *more]
     groups = table[columns["group"]].str.strip().tolist() if "group" in columns else []
     if alone := groups.count(""):
@@ -59,6 +74,20 @@ def read(path: Path, chosen: Mapping[str, str], encoding: str = "") -> Collectio
     splits = _splits(path, table[columns["split"]].tolist()) if "split" in columns else []
     rows = list(zip(table[item].tolist(), table[label].tolist(), strict=True))
     return numbered(kind, root, rows, groups, splits, notes)
+
+
+def _joined(folder: Path, encoding: str) -> tuple[pd.DataFrame, list[str]]:
+    """The tables of the parts of a split as one, its files named from ``folder``."""
+    tables, notes = [], []
+    for file, part in _metadata(folder):
+        if file.suffix == ".csv":
+            table, words = delimited.read(file, encoding)
+        else:
+            table, _, words = columnar.read([(file, "")], encoding)
+        way = f"{file.parent.name}/"
+        tables.append(table.assign(file_name=[way + name for name in table["file_name"]], split=part))
+        notes += [*words, f"The table {way + file.name!r} is read."]
+    return pd.concat(tables, ignore_index=True).fillna(""), notes
 
 
 def _columns(
@@ -94,6 +123,8 @@ def _columns(
 
 def _proposal(table: pd.DataFrame, columns: Mapping[str, str]) -> str:
     """What to type: with two columns, both of their names."""
+    if len(table.columns) == 1:
+        return "Columns are separated by commas, semicolons, tabs or vertical bars, or by what a first line sep= names."
     if len(table.columns) != 2:
         return "Name the columns: --label COLUMN, and --text COLUMN or --file COLUMN."
     fewest = sorted(reversed(table.columns), key=lambda name: table[name].nunique())  # values: the labels
@@ -111,56 +142,3 @@ def _splits(path: Path, cells: list[str]) -> list[str]:
             f"The column 'split' of {str(path)!r} holds {odd[0]!r}: write 'train', 'validation' or 'test' in every row."
         )
     return [known[cell] for cell in cells]
-
-
-def _sound(path: Path, table: pd.DataFrame, item: str, label: str, home: Path | None) -> tuple[pd.DataFrame, list[str]]:
-    """The rows that can be used, and a sentence for each reason to leave others out; ``home`` of files."""
-    notes: list[str] = []
-
-    def drop(bad: "pd.Series[bool]", why: str, column: str = item) -> None:
-        nonlocal table
-        if bad.any():
-            notes.append(said(int(bad.sum()), f"rows {why}", [str(v)[:60] for v in table[column][bad]]))
-            table = table[~bad]
-
-    table = table.assign(**{item: table[item].str.strip()})
-    if home is not None:
-        gone, away = list[str](), list[str]()
-        total = len(table)
-        table[item] = [_placed(home, file, gone, away) if file else "" for file in table[item]]
-        drop(table[item].isin(away), "point outside the CSV's folder")
-        drop(table[item].isin(gone), "name a file that is not there")
-        if total and not len(table):
-            raise UserError(f"{' '.join(notes)} Names are taken from the folder of {str(path)!r}.")
-    spaced = table[label] != table[label].str.strip()
-    if spaced.any():
-        which = sorted(set(table[label][spaced]))
-        notes.append(said(int(spaced.sum()), "labels have spaces around them, which do not count", which))
-    table = table.assign(**{label: table[label].str.strip()})
-    written = table[label].isin(MISSING - {""})
-    if written.any():
-        drop(written, "have a label that says that there is none", label)
-    drop((table[label] == "") | (table[item] == ""), "have no label or nothing to learn from")
-    lists = table[label].str.startswith("[") & table[label].str.endswith("]")
-    if lists.any() and lists.mean() > 0.5:
-        raise UserError(f"The labels of {str(path)!r} are lists, as {table[label][lists].iloc[0]!r}: one label a row.")
-    drop(table.duplicated([item, label]), "repeat an earlier row")
-    drop(table.duplicated(item, keep=False), "give one item two labels")
-    return table, notes
-
-
-def _placed(home: Path, file: str, gone: list[str], away: list[str]) -> str:
-    """The path below ``home``; a name that leads elsewhere, or to nothing, as it is, and in one of the lists."""
-    way = file
-    if not (home / file).is_file() and "\\" in file:
-        way = file.replace("\\", "/")
-    # A link counts where it stands: only the way itself may not lead out.
-    normal = os.path.relpath(os.path.normpath(home.absolute() / way), home.absolute())
-    there = (home / normal).is_file() if len(normal) < 4096 else False
-    if normal.split("/")[0] == "..":
-        (away if (home / way).is_file() else gone).append(file)
-        return file
-    if not there:
-        gone.append(file)
-        return file
-    return Path(normal).as_posix()

@@ -44,7 +44,7 @@ def stepped(root: Path) -> tuple[Path, list[str]]:
         files = _files(root)
         if any(file.suffix.lower() in (*PICTURES, *TABLES) for file in files):
             break
-        beside += [printable(str(file.relative_to(top))) for file in files]
+        beside += [str(file.relative_to(top)) for file in files]
         root = inner[0]
     if root == top:
         return root, []
@@ -67,7 +67,7 @@ def folder(root: Path) -> Collection:
             rows += [(str(file.relative_to(root)), inner.name) for file in files]
             splits += [part] * len(files) if part else []
         skipped += [p for p in place.iterdir() if is_system(p.name)]
-        if beside := sorted(printable(str(p.relative_to(root))) for p in _files(place)):
+        if beside := sorted(str(p.relative_to(root)) for p in _files(place)):
             notes.append(said(len(beside), "files lie beside the class folders and are not used", beside))
     if root not in [place for place, _ in parts]:
         skipped += [p for p in root.iterdir() if is_system(p.name)]
@@ -75,17 +75,17 @@ def folder(root: Path) -> Collection:
     if not rows and len(names) < 2:
         raise UserError(
             f"{shown!r} holds no labels: it has {len(names)} class folders: at least two are needed, each with the "
-            "images of one class."
+            "images of one class. If a table holds the labels, give the table."
         )
     if not rows:
         raise UserError(f"{shown!r} holds no readable image: put the images of each class into a sub-folder.")
     splits = splits or _inner_splits(rows, notes)
-    if odd := sorted({printable(name) for name in names if not is_text(name)}):
+    if odd := sorted({name for name in names if not is_text(name)}):
         notes.append(said(len(odd), "class names are not UTF-8 and are shown escaped", odd))
-    if odd := sorted({printable(file) for file, _ in rows if not is_text(Path(file).name)}):
+    if odd := sorted({file for file, _ in rows if not is_text(Path(file).name)}):
         notes.append(said(len(odd), "file names are not UTF-8 and are shown escaped", odd))
     if skipped:
-        which = sorted({printable(str(p.relative_to(root))) for p in skipped})
+        which = sorted({str(p.relative_to(root)) for p in skipped})
         notes.append(said(len(which), "hidden or system files and folders are skipped", which, shown=5))
     # A name that is not UTF-8 is still a folder's; as a label it must be text that can be written down.
     return numbered("images", root, [(f, printable(n) if not is_text(n) else n) for f, n in rows], [], splits, notes)
@@ -100,7 +100,10 @@ def _parts(root: Path, notes: list[str]) -> list[tuple[Path, str]]:
     split = sorted(((place, part) for place, part in named if part), key=lambda one: [*SPLITS].index(one[1]))
     deep = [(place, part) for place, part in split if _folders(place)]
     # Folders named train and valid are parts of a split, and never classes, even when one of them has no classes in it.
-    if len(kinds) < 2 or (outer and not (TRAIN in kinds and deep)):
+    lone = bool(deep) and not any(_folders(place) for place in inner if not split_named(place.name))
+    if len(kinds) < 2 and not (TRAIN in kinds and lone and not any(_files(place) for place, _ in deep)):
+        return [(root, "")]
+    if outer and not (TRAIN in kinds and deep):
         return [(root, "")]
     if outer:
         notes.append(said(len(outer), "folders lie beside the parts of the split and are not used", outer))
