@@ -8,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
+from transferlib import errors
 from transferlib.datasets import pictures
 from transferlib.datasets.pictures import common_span, look, read
 
@@ -101,7 +102,7 @@ def test_heic_is_read_whatever_it_is_called(tmp_path: Path, name: str, monkeypat
     x = read(tmp_path / name, 16).float()
     assert (x.mean((1, 2)) - torch.tensor([10.0, 200.0, 30.0])).abs().max() < 8
     assert look(tmp_path / name).size == (64, 64)
-    monkeypatch.setattr(pictures, "find_spec", lambda name: None)
+    monkeypatch.setattr(errors, "find_spec", lambda name: None)
     with pytest.raises(ValueError, match="HEIC: export it as JPEG"):
         read(tmp_path / name, 16)
 

@@ -115,7 +115,7 @@ def _is_rows(value: Any) -> bool:
 
 
 def _arrow(file: Path) -> Iterator[dict[str, Any]]:
-    needs("pyarrow", "data", f"{file.name!r}, a table in Arrow's format,")
+    needs("pyarrow", "data", "A table in Arrow's or Parquet's format")
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +10,8 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from torch import Tensor
+
+from transferlib.errors import needs
 
 PIXEL_LIMIT = 50_000_000  # a picture that unpacks to more is more likely an attack than a photo
 # Pillow would hand EPS to another program, and follow what some rarer formats ask for.
@@ -38,8 +39,7 @@ def opened(file: Path) -> Iterator[Image.Image]:
         head = stream.read(12)
     formats = FORMATS
     if head[4:8] == b"ftyp" and head[8:12] in BRANDS:  # whatever the file is called
-        if find_spec("pillow_heif") is None:
-            raise ValueError("HEIC: export it as JPEG, or pip install 'transferlib[data]'")
+        needs("pillow_heif", "data", "HEIC: export it as JPEG; reading it here")
         import pillow_heif
 
         pillow_heif.register_heif_opener()
