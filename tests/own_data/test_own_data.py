@@ -341,10 +341,10 @@ def test_two_groups_are_learned_from_and_tested_on_and_one_is_a_sentence() -> No
 
 
 def test_groups_that_can_be_split_fairly_are() -> None:
-    # Class 1 lives in two groups of four: one of the three parts has none of it, and must not be the test part.
-    together = np.array([0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3])
-    found = collection([0, 0, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0], [str(i) for i in together])
-    for seed in range(20):
+    # Class 1 lives in two of five groups: the first of three parts has none of it, and must not be the test part.
+    together = np.repeat(np.arange(5), [4, 5, 4, 4, 4])
+    found = collection([int(i in (9, 10, 17, 18)) for i in range(21)], [str(i) for i in together])
+    for seed in range(6):
         _, tested = datacheck.split(found, together, seed)
         assert {found.y[i] for i in tested.tolist()} == {0, 1}
 
