@@ -52,6 +52,45 @@ def test_predict_answers_for_each_image_and_counts_the_unreadable(capsys, monkey
     assert status == 1 and "gone.png\tunreadable" in out and err == "1 of 2 could not be read.\n"
 
 
+def saved(place: Path) -> str:
+    model = strategies.from_scratch(2, "small-cnn", size=28, seed=0).eval()
+    save_model(place, model, kind="images", backbone="small-cnn", size=28, classes=["a", "b"], temperature=1)
+    return str(place)
+
+
+def test_a_text_that_begins_with_a_dash_gets_a_hint(capsys, monkeypatch, tmp_path: Path) -> None:
+    status, _, err = run(capsys, monkeypatch, "predict", saved(tmp_path / "m"), "-1 never again")
+    assert status == 2 and err.endswith(
+        "A text that begins with a dash goes after --, as in: predict MODEL -- '-1 never'\n"
+    )
+    status, out, _ = run(capsys, monkeypatch, "predict", saved(tmp_path / "m"), "--", "-1 never again")
+    assert status == 1 and out.startswith("-1 never again\t")
+    assert "after --" not in run(capsys, monkeypatch, "predict", saved(tmp_path / "m"))[2]
+
+
+def test_each_item_is_one_row_and_nothing_in_it_reaches_the_terminal(capsys, monkeypatch, tmp_path: Path) -> None:
+    _, out, _ = run(capsys, monkeypatch, "predict", saved(tmp_path / "m"), "two\nlines\tand \x1b[31mred")
+    assert out.startswith(r"two\nlines\tand \x1b[31mred" + "\t") and out.count("\n") == 1
+
+
+def test_a_terminal_that_is_not_utf8_shows_escapes(tmp_path: Path) -> None:
+    environment = {**os.environ, "LC_ALL": "C", "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    done = subprocess.run([sys.executable, "-m", "transferlib", "predict", saved(tmp_path / "m"), "nevér 🐱"],
+                          capture_output=True, env=environment)  # fmt: skip
+    assert done.returncode == 1 and b"Traceback" not in done.stderr and done.stdout.startswith(b"nev\\")
+
+
+def test_a_dry_run_says_what_would_be_used_and_writes_nothing(capsys, monkeypatch, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(
+        "review;stars\n" + "".join(f"text {i};{'good' if i % 2 else 'bad'}\n" for i in range(8))
+    )
+    monkeypatch.chdir(tmp_path)
+    words = ["report", "t.csv", "--text", "review", "--label", "stars", "--dry-run"]
+    status, out, _ = run(capsys, monkeypatch, *words)
+    assert status == 0 and out.startswith("Read: 8 texts") and "Classes: 2: bad (4), good (4)" in out
+    assert [file.name for file in tmp_path.iterdir()] == ["t.csv"]
+
+
 def test_a_mistake_is_one_sentence(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "transferlib", "predict", tmp_path, "x"], capture_output=True, text=True

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import jupytext
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[1]
 LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
@@ -103,7 +104,7 @@ def declared(*extras: str) -> set[str]:
     lines = [*PROJECT["dependencies"], *(line for extra in extras for line in PROJECT["optional-dependencies"][extra])]
     needs = list(map(Requirement, lines))
     inner = [extra for need in needs if need.name == "transferlib" for extra in need.extras]
-    return {need.name.lower() for need in needs} | (declared(*inner) if inner else set())
+    return {canonicalize_name(need.name) for need in needs} | (declared(*inner) if inner else set())
 
 
 def third_party(tree: ast.AST) -> Iterator[tuple[str, set[str]]]:
@@ -114,7 +115,7 @@ def third_party(tree: ast.AST) -> Iterator[tuple[str, set[str]]]:
         else:
             names = [node.module] if isinstance(node, ast.ImportFrom) and node.module and not node.level else []
         for top in {name.split(".")[0] for name in names} - sys.stdlib_module_names - OWN - {"transferlib"}:
-            yield top, {name.lower() for name in BROUGHT.get(top, [top])}
+            yield top, {canonicalize_name(name) for name in BROUGHT.get(top, [top])}
 
 
 def test_every_import_is_of_a_package_that_pyproject_names() -> None:

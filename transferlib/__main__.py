@@ -1,5 +1,6 @@
 """The command ``transferlib``: what is here, a report on your own data, and a saved model's answers."""
 
+import io
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -45,12 +46,13 @@ def predict(
     items: Annotated[list[str], typer.Argument(help="Image files; texts, for a model of texts.")],
 ) -> None:
     """Class and probability of each image or text; exit status 1 when one could not be read."""
+    from transferlib.datasets.found import printable
     from transferlib.own_data.saved import load_model
 
     table = load_model(model).predict(items)
     for _, row in table.iterrows():
         said = f"{row['class']}\t{row['probability']:.3f}" if row["class"] else f"unreadable\t{row['problem']}"
-        print(f"{row['item']}\t{said}")
+        print(f"{printable(row['item'])}\t{said}")
     if "problem" in table:
         bad = table["problem"].ne("").sum()
         print(f"{bad} of {len(table)} could not be read.", file=sys.stderr)
@@ -65,19 +67,47 @@ def report(
     seed: Annotated[int, typer.Option(help="First seed.")] = 0,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     executor: Annotated[str, typer.Option(help="local, or ray for a cluster.")] = "local",
+    text: Annotated[str, typer.Option(help="Column of a table that holds the texts.")] = "",
+    label: Annotated[str, typer.Option(help="Column of the labels.")] = "",
+    file: Annotated[str, typer.Option(help="Column of the image files.")] = "",
+    group: Annotated[str, typer.Option(help="Column of what belongs together, as a patient.")] = "",
+    split: Annotated[str, typer.Option(help="Column of train, validation and test.")] = "",
+    encoding: Annotated[str, typer.Option(help="Encoding of a table that is not UTF-8, as windows-1252.")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be used, and stop.")] = False,
 ) -> None:
     """From labelled data to a decision: report.html, metrics.json and a model to keep."""
+    columns = {"text": text, "label": label, "file": file, "group": group, "split": split}
+    if dry_run:
+        from transferlib.own_data.preview import planned
+
+        print("\n".join(planned(data, profile, columns, encoding)))
+        return
     from transferlib.own_data.report import report as write
 
-    print(f"The report: {write(data, out, profile=profile, seed=seed, device=device, executor=executor)}")
+    done = write(data, out, profile=profile, seed=seed, device=device, executor=executor, columns=columns,
+                 encoding=encoding)  # fmt: skip
+    print(f"The report: {done}")
 
 
 def main() -> None:
     """Run a command; a mistake is one sentence, and exit status 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that is not UTF-8 shows escapes instead of a traceback
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
+    except SystemExit as ended:
+        dashed = "--" not in sys.argv and any(word.startswith("-") for word in sys.argv[2:])
+        if ended.code == 2 and sys.argv[1] == "predict" and dashed:
+            print("A text that begins with a dash goes after --, as in: predict MODEL -- '-1 never'", file=sys.stderr)
+        raise
     except UserError as error:
         print(error, file=sys.stderr)
+        sys.exit(2)
+    except RuntimeError as error:
+        if "home directory" not in str(error):
+            raise
+        print(f"{error}: set HOME, or TRANSFERLIB_CACHE to a folder of yours.", file=sys.stderr)
         sys.exit(2)
     except MemoryError:
         print("There is not enough memory: use fewer or smaller items at a time.", file=sys.stderr)

@@ -1,5 +1,6 @@
 """The comparison: who is learned from, what is scored, that nothing is trained twice, and what is concluded."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -183,3 +184,33 @@ def test_the_model_that_is_kept_answers_as_the_head_learned_from_everything(spli
     answers = load_model(tmp_path / "model").predict(items)
     assert np.allclose(answers["probability"], (3 * scores).softmax(1).max(1).values.numpy(), atol=1e-5)
     assert answers["class"].tolist() == [["red", "green", "blue"][c] for c in scores.argmax(1).tolist()]
+
+
+def wordless(checked: Check, rows: list[int]) -> Check:
+    """The same with emoji, which are no words, in these rows."""
+    found = checked.scan.found
+    items = ["😀 😃" if i in rows else item for i, item in enumerate(found.items)]
+    return checked._replace(scan=checked.scan._replace(found=replace(found, items=items)))
+
+
+def test_a_way_that_tells_nothing_apart_guesses_in_that_draw_and_it_is_counted(monkeypatch) -> None:
+    checked = texts()
+    draws = draw(checked, **SPEND)
+    some = draws.rows(draws.grid[0], 0).tolist()  # the smallest budget of the first seed sees emoji only
+    table = solved(wordless(checked, some), draws)
+    blind = table[table["blind"]]
+    assert [(row.strategy, row.n, row.seed) for row in blind.itertuples()] == [("scratch_small", draws.grid[0], 0)]
+    assert (blind["scores"].iloc[0] == 0).all() and blind["scores"].iloc[0].shape == (len(draws.test[0]), 3)
+    monkeypatch.setattr(comparing, "trained", lambda *_: table[table["strategy"] == "probe"].assign(strategy="partial"))
+    compared = compare(wordless(checked, some), draws)
+    assert compared.blind == {"scratch_small": (1, 3 * len(draws.grid))} and "scratch_small" in compared.names
+
+
+def test_a_way_that_never_tells_anything_apart_is_left_out_and_counted(monkeypatch) -> None:
+    checked = texts()
+    draws, every = draw(checked, **SPEND), list(range(len(checked.scan.found.items)))
+    table = solved(checked, draws)
+    monkeypatch.setattr(comparing, "trained", lambda *_: table[table["strategy"] == "probe"].assign(strategy="partial"))
+    compared = compare(wordless(checked, every), draws)
+    assert list(compared.names) == ["probe", "partial"] and set(compared.runs["strategy"]) == set(compared.names)
+    assert compared.blind == {"scratch_small": (3 * len(draws.grid), 3 * len(draws.grid))}

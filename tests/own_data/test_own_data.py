@@ -120,7 +120,7 @@ def test_what_cannot_be_a_collection_is_one_sentence(photos: Path, tmp_path: Pat
         table(tmp_path / "a.csv", "text,y\nx,1\n"): "has no column 'label': its columns are 'text', 'y'",
         table(tmp_path / "b.csv", "x,label\nx,1\n"): "has no column 'file' \\(images\\) or 'text'",
         table(tmp_path / "c.csv", ""): "is not a CSV table",
-        table(tmp_path / "d.csv", "text,label,split\na,1,dev\n"): "The column 'split' of .* holds 'dev'",
+        table(tmp_path / "d.csv", "text,label,split\na,1,fold 7\n"): "The column 'split' of .* holds 'fold 7'",
     }
     for path, sentence in cases.items():
         with pytest.raises(UserError, match=sentence):
@@ -327,3 +327,82 @@ def test_the_size_fits_half_of_the_examples(photos: Path) -> None:
     assert scan.fitting_size(collect(table(photos / "short.csv", "text,label\n" + rows))) == 32
     rows = "".join(f"{'word ' * 60}{i},{label}\n" for i, label in enumerate("abababab"))
     assert scan.fitting_size(collect(table(photos / "long.csv", "text,label\n" + rows))) == 128
+
+
+def test_two_groups_are_learned_from_and_tested_on_and_one_is_a_sentence() -> None:
+    together = np.arange(12) // 6
+    found = collection([0, 1] * 6, [f"camera {i}" for i in together])
+    for seed in range(4):
+        learned, tested = datacheck.split(found, together, seed)
+        assert {frozenset(together[learned]), frozenset(together[tested])} == {frozenset({0}), frozenset({1})}
+    one = collection([0, 1] * 6, ["camera"] * 12)
+    with pytest.raises(UserError, match="Every example is of the one group 'camera'"):
+        datacheck.split(one, np.zeros(12, int), seed=0)
+
+
+def test_groups_that_can_be_split_fairly_are() -> None:
+    # Class 1 lives in two of five groups: the first of three parts has none of it, and must not be the test part.
+    together = np.repeat(np.arange(5), [4, 5, 4, 4, 4])
+    found = collection([int(i in (9, 10, 17, 18)) for i in range(21)], [str(i) for i in together])
+    for seed in range(6):
+        _, tested = datacheck.split(found, together, seed)
+        assert {found.y[i] for i in tested.tolist()} == {0, 1}
+
+
+def test_one_pair_of_twins_among_many_examples_is_split(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(datacheck, "MANY", 50)
+    together = np.array([*range(60), 60, 60])
+    found = collection([0, 1] * 31)
+    for seed in range(3):
+        learned, tested = datacheck.split(found, together, seed)
+        assert len(learned) + len(tested) == 62 and not set(together[learned]) & set(together[tested])
+
+
+def test_features_that_are_all_the_same_are_said_and_nothing_is_a_twin() -> None:
+    seen = scan.Scan(collection([0, 1] * 6), [str(i) for i in range(12)], torch.ones(12, 4), [(1, 1)] * 12, 0)
+    checked = datacheck.check(seen)
+    assert len(checked.alike) == 0 and len(set(checked.together.tolist())) == 12
+    assert "The pretrained network sees the same in every example" in checked.scan.found.notes[-1]
+
+
+def test_a_class_that_reading_leaves_on_one_side_of_a_given_split_goes(photos: Path, tmp_path: Path) -> None:
+    for part in ("train", "test"):
+        for name in ("a", "b", "c"):
+            for i in range(4):
+                picture(tmp_path / "given" / part / name / f"{i}.png", number_of(part, name, i))
+    for i in range(4):
+        (tmp_path / "given" / "test" / "c" / f"{i}.png").write_bytes(b"no picture")
+    found = datacheck.check(scan.scan(collect(tmp_path / "given"))).scan.found
+    assert found.classes == ["a", "b"]
+    assert "1 classes have nothing to test on in your split and are left out: 'c'." in found.notes
+
+
+def number_of(part: str, name: str, i: int) -> int:
+    return 1000 * ("train", "test").index(part) + 100 * "abc".index(name) + i
+
+
+@pytest.mark.skipif(os.name != "posix", reason="other systems refuse names that are no text")
+def test_a_file_whose_name_is_no_text_is_an_example(photos: Path) -> None:
+    for name in ("caf\udce9.png", "\udce9.png"):
+        (photos / "cat" / name).write_bytes((photos / "cat" / "0.png").read_bytes())
+    notes = " ".join(datacheck.check(scan.scan(collect(photos))).scan.found.notes)
+    assert "2 files repeat the content of another" in notes and r"caf\udce9.png" in notes
+    notes.encode("utf-8")
+
+
+def test_texts_longer_than_the_window_are_counted_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Words(torch.nn.Module):
+        def tokenizer(self, text: str, **_: bool) -> dict[str, list[int]]:
+            return {"input_ids": [len(word) for word in text.split()]}
+
+    monkeypatch.setattr(scan, "named_backbone", lambda *_: Words())
+    monkeypatch.setattr(scan, "features", lambda net, x, **_: torch.tensor([[float(len(t)), 1.0] for t in x]))
+    rows = "".join(f"{'word ' * (33 if i < 2 else 32)}{i},{'ab'[i % 2]}\n" for i in range(8)).replace(" 7,", ",")
+    found = collect(table(tmp_path / "t.csv", "text,label\n" + rows))
+    for _ in range(2):  # the second time from what was kept
+        seen = scan.scan(found, size=33)
+        assert seen.found.notes[-1].startswith(
+            "2 of 8 texts are longer than the 33 tokens that the network reads, and cut off there: 'word word"
+        )
+    assert seen.sizes[0] == (34, 34)
+    assert scan.scan(found, size=64).found.notes == []

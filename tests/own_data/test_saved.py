@@ -109,3 +109,20 @@ def test_one_text_or_one_file_is_one_row_and_not_one_for_each_letter(
     assert table["item"].tolist() == ["good"] and table["class"].tolist() == ["yes"]
     for one in (pictures[0], str(pictures[0])):
         assert load_model(saved).predict(one)["item"].tolist() == [str(pictures[0])]
+
+
+def test_the_range_of_deep_pictures_is_kept_with_the_model(tmp_path: Path) -> None:
+    model = strategies.from_scratch(2, "small-cnn", size=28, seed=1).eval()
+    about = {"kind": "images", "backbone": "small-cnn", "size": 28, "classes": ["a", "b"], "temperature": 1}
+    values = np.random.default_rng(0).uniform(500, 3500, (28, 28)).astype(np.float32)
+    Image.fromarray(values).save(tmp_path / "x.tif")
+    save_model(tmp_path / "with", model, **about, span=(500.0, 3500.0))
+    wanted = logits(model, read(tmp_path / "x.tif", 28, (500.0, 3500.0))[None]).softmax(1).max().item()
+    assert load_model(tmp_path / "with").predict(tmp_path / "x.tif")["probability"][0] == pytest.approx(wanted)
+    save_model(tmp_path / "without", model, **about)
+    assert "values run from 50" in load_model(tmp_path / "without").predict(tmp_path / "x.tif")["problem"][0]
+
+
+def test_one_string_is_one_item_even_where_it_is_no_text(saved: Path) -> None:
+    table = load_model(saved).predict("gre\udce9t")
+    assert table["item"].tolist() == [r"gre\udce9t"] and "problem" in table

@@ -1,166 +1,163 @@
-"""Your own data: a folder of labelled images, a CSV of images, or a CSV of texts, found and checked before it is read.
+"""Your own data: a folder of labelled images, a table of images, or a table of texts, found and checked before it is
+read.
 
-``images``: ``PATH/class/*``, or a CSV with a column of files and one of labels. ``texts``: a CSV with a column of texts
-and one of labels. A column ``group`` (a patient, a camera, an author) keeps what belongs together on one side of every
-split; a column ``split`` with ``train`` and ``test``, or folders of these names, fixes the split.
+``images``: ``PATH/class/*``, or a table with a column of files and one of labels. ``texts``: a table with a column of
+texts and one of labels. A column ``group`` (a patient, a camera, an author) keeps what belongs together on one side of
+every split; a column ``split``, or folders named train, val and test, fix the split. A zip or tar archive of any of
+these is unpacked into the cache first.
 """
 
 import os
+import re
+import unicodedata
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
-from transferlib.datasets.pictures import files_below
+from transferlib.datasets import archives, tables, walk
+from transferlib.datasets.found import TEST, TRAIN, VALIDATION, Collection, printable, said
 from transferlib.errors import UserError
 
-LABEL, TEXT = ("label", "class", "category", "target"), ("text", "sentence")
 FEWEST = 3  # examples of a class: two to learn from and one to test on
-FILE = ("file", "path", "image", "filename")
+MANY_VALUES = 20  # different decimals among the labels, above which they are measurements
 
 
-@dataclass(frozen=True)
-class Collection:
-    """N labelled examples by where they are: ``items`` file paths below ``root``, or texts; ``y`` numbers of classes.
+def collect(
+    path: str | Path, fewest: int = FEWEST, columns: Mapping[str, str] | None = None, encoding: str = ""
+) -> Collection:
+    """Find the labelled examples under ``path``: a folder, a table or an archive. No picture is opened.
 
-    ``groups`` and ``splits`` have N entries or none. ``notes``: a sentence for everything that was left out.
-    """
-
-    kind: str
-    root: Path
-    items: list[str]
-    y: list[int]
-    classes: list[str]
-    groups: list[str]
-    splits: list[str]
-    notes: list[str]
-
-    def keep(self, rows: Sequence[int], *notes: str) -> "Collection":
-        """The same with these rows only, and with what is to be said about the others."""
-        items, y = [self.items[i] for i in rows], [self.y[i] for i in rows]
-        groups, splits = ([part[i] for i in rows] if part else [] for part in (self.groups, self.splits))
-        return replace(self, items=items, y=y, groups=groups, splits=splits, notes=[*self.notes, *notes])
-
-
-def collect(path: str | Path, fewest: int = FEWEST) -> Collection:
-    """Find the labelled examples under ``path``, a folder or a CSV file. No picture is opened.
+    ``columns`` names the columns of a table that are called otherwise: ``{"text": "review", "label": "stars"}``, with
+    the keys text, file, label, group and split. ``encoding`` of a table of text, where it is not UTF-8.
 
     Left out, and said in ``notes``: classes of fewer than ``fewest`` examples (0: none, and one class alone is not
-    refused), rows without a label, repeated rows, one item with two labels, files that are not there or lie outside the
-    folder. Hidden files and folders are not looked at; links are followed, those that lead in a circle are not.
+    refused), classes on one side of a given split only, a validation part beside a test part, rows without a label,
+    repeated rows, one item with two labels, files that are not there or lie outside the folder, hidden and system
+    files. Links count where they stand; those that lead in a circle are not followed.
 
     Raises:
-        UserError: no such path, nothing to read there, a missing column, not UTF-8, fewer than two classes.
+        UserError: no such path, nothing to read there, a missing column, another encoding, rows that do not fit their
+            header, labels that are measurements, fewer than two classes.
     """
     root = Path(path).expanduser()
     if not root.exists():
-        raise UserError(f"There is nothing at {str(path)!r}: give a folder of labelled images, or a CSV file.")
+        raise UserError(f"There is nothing at {str(path)!r}: give a folder of labelled images, or a table such as CSV.")
     if not os.access(root, os.R_OK):
         raise UserError(f"{str(path)!r} may not be read by this user: change its permissions.")
-    found = _folder(root) if root.is_dir() else _table(root)
-    return _alike(_classes(found, fewest) if fewest else found)
+    notes = []
+    if root.is_file() and archives.is_archive(root):
+        root, notes = archives.unpacked(root), [f"{root.name!r} is an archive: what it holds is read."]
+    if root.is_dir():
+        root, stepped = walk.stepped(root)
+        notes += stepped
+    chosen = {role: name for role, name in (columns or {}).items() if name}
+    table = root if root.is_file() else tables.inside(root)
+    if table is not None:
+        if table not in (root, Path(path).expanduser()):
+            notes.append(f"The table {table.name!r} in the folder is read.")
+        found = tables.read(table, chosen, encoding)
+    elif chosen or encoding:
+        raise UserError(f"{str(path)!r} is a folder without a table: names of columns and --encoding are for tables.")
+    else:
+        found = walk.folder(root)
+    found = _parts(replace(found, notes=[*notes, *found.notes]), str(path))
+    if fewest:
+        _measurements(found, str(path))
+        found = one_sided(_classes(found, fewest, str(path)))
+    return _alike(found)
 
 
-def _folder(root: Path) -> Collection:
-    parts = ("train", "test") if all((root / part).is_dir() for part in ("train", "test")) else ("",)
-    rows, names = [], set()  # rows of (file, label, split)
-    for part in parts:
-        for place in sorted(p for p in (root / part).iterdir() if p.is_dir() and not p.name.startswith(".")):
-            # A name that is not UTF-8 is still a folder's; as a label it must be text that can be written down.
-            name = place.name.encode("utf-8", "backslashreplace").decode()
-            names.add(name)
-            rows += [(str(f.relative_to(root)), name, part) for f in sorted(files_below(place))]
-    if not rows and len(names) < 2:
-        raise UserError(
-            f"{str(root)!r} holds no labels: it has {len(names)} class folders: at least two are needed, each with the "
-            "images of one class."
-        )
-    if not rows:
-        raise UserError(f"{str(root)!r} holds no readable image: put the images of each class into a sub-folder.")
-    classes = sorted({label for _, label, _ in rows})
-    number = {name: i for i, name in enumerate(classes)}
-    y = [number[label] for _, label, _ in rows]
-    splits = [part for *_, part in rows] if parts[0] else []
-    return Collection("images", root, [file for file, *_ in rows], y, classes, [], splits, [])
+def _parts(found: Collection, path: str) -> Collection:
+    """With ``train`` and ``test`` only: a validation part is tested on, or, beside a test part, left aside."""
+    if not found.splits:
+        return found
+    kinds = Counter(found.splits)
+    if len(kinds) == 1:
+        note = f"Every example is of the {found.splits[0]} part: a test part is drawn at random."
+        return replace(found.noted(note), splits=[])
+    if not kinds[TRAIN]:
+        has = ", ".join(f"{kind} ({count})" for kind, count in kinds.items())
+        raise UserError(f"{printable(path)!r} is split, but has {has} only: it needs a train and a test part.")
+    if not kinds[VALIDATION]:
+        return found
+    if not kinds[TEST]:
+        splits = [TEST if part == VALIDATION else part for part in found.splits]
+        note = f"There is no test part: the {kinds[VALIDATION]} examples of the validation part are tested on."
+        return replace(found.noted(note), splits=splits)
+    rows = [i for i, part in enumerate(found.splits) if part != VALIDATION]
+    return found.keep(
+        rows, f"{kinds[VALIDATION]} examples of the validation part are left aside: every way here has a fixed recipe, "
+        "so that nothing is tuned on them, and the test part is what the ways are compared on.")  # fmt: skip
 
 
-def _table(path: Path) -> Collection:
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except UnicodeDecodeError as error:
-        raise UserError(f"{str(path)!r} is not UTF-8 text ({error.reason}): save it as CSV with UTF-8.") from None
-    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise UserError(f"{str(path)!r} is not a CSV table: {str(error).strip()}.") from None
-    names = {name.strip().lower(): name for name in table.columns}
-    label, file, text = (next((names[n] for n in known if n in names), None) for known in (LABEL, FILE, TEXT))
-    if label is None or (file is None and text is None):
-        wanted = "'label'" if label is None else "'file' (images) or 'text'"
-        raise UserError(f"{str(path)!r} has no column {wanted}: its columns are {', '.join(map(repr, table.columns))}.")
-    item, kind = (file, "images") if file is not None else (text, "texts")
-    assert item is not None
-    table, notes = _sound(table, item, label, kind, path.parent)
-    classes = sorted(set(table[label]))
-    rest = [table[names[n]].tolist() if n in names else [] for n in ("group", "split")]
-    if rest[1] and (odd := sorted(set(rest[1]) - {"train", "test"})):
-        raise UserError(f"The column 'split' of {str(path)!r} holds {odd[0]!r}: write 'train' or 'test' in every row.")
-    number = {name: i for i, name in enumerate(classes)}
-    y = [number[name] for name in table[label]]
-    return Collection(kind, path.parent, table[item].tolist(), y, classes, rest[0], rest[1], notes)
-
-
-def _sound(table: pd.DataFrame, item: str, label: str, kind: str, folder: Path) -> tuple[pd.DataFrame, list[str]]:
-    """The rows that can be used, and a sentence for each reason to leave others out."""
-    notes: list[str] = []
-
-    def drop(bad: "pd.Series[bool]", why: str) -> None:
-        nonlocal table
-        if bad.any():
-            notes.append(said(int(bad.sum()), f"rows {why}", [str(v)[:60] for v in table[item][bad]]))
-            table = table[~bad]
-
-    table = table.assign(**{label: table[label].str.strip(), item: table[item].str.strip()})
-    drop((table[label] == "") | (table[item] == ""), "have no label or nothing to learn from")
-    drop(table.duplicated([item, label]), "repeat an earlier row")
-    drop(table.duplicated(item, keep=False), "give one item two labels")
-    if kind == "images":
-        home = folder.resolve()
-        drop(~table[item].map(lambda f: (folder / f).resolve().is_relative_to(home)), "point outside the CSV's folder")
-        drop(~table[item].map(lambda f: (folder / f).is_file()), "name a file that is not there")
-    return table, notes
-
-
-def _classes(found: Collection, fewest: int) -> Collection:
+def _classes(found: Collection, fewest: int, path: str) -> Collection:
     """Without classes too small to be learned and tested."""
     counts = Counter(found.y)
     few = sorted({found.classes[c] for c in found.y if counts[c] < fewest})
     rows = [i for i, c in enumerate(found.y) if counts[c] >= fewest]
+    before = found.notes
     if few:
         found = found.keep(rows, said(len(few), f"classes have fewer than {fewest} examples and are left out", few))
     kept = sorted(set(found.y))
     if len(kept) < 2:
         only = f"one class only, {found.classes[kept[0]]!r}" if kept else f"no class with {fewest} examples"
-        raise UserError(f"{str(found.root)!r} holds {only}: a classifier needs at least two classes.")
+        sentence = f"{printable(path)!r} holds {only}: a classifier needs at least two classes."
+        raise UserError(" ".join([*before, sentence]))
     return renumbered(found)
 
 
+def one_sided(found: Collection) -> Collection:
+    """Without the classes that are on one side of a given split only. Raises ``UserError`` if fewer than two stay."""
+    sides = [{c for c, part in zip(found.y, found.splits, strict=False) if part == side} for side in (TRAIN, TEST)]
+    for side, other, lacking in ((0, 1, "nothing to test on"), (1, 0, "nothing to learn from")):
+        if gone := sorted(sides[side] - sides[other]):
+            rows, names = [i for i, c in enumerate(found.y) if c not in gone], [found.classes[c] for c in gone]
+            found = found.keep(rows, said(len(gone), f"classes have {lacking} in your split and are left out", names))
+    if len(set(found.y)) < 2:
+        raise UserError(f"Fewer than two classes are on both sides of your split. {' '.join(found.notes)}")
+    return renumbered(found)
+
+
+def _measurements(found: Collection, path: str) -> None:
+    """Stop where the labels are numbers of a scale."""
+    try:
+        values = [float(name.replace(",", ".")) for name in found.classes]
+    except ValueError:
+        return
+    decimals = any(value != round(value) for value in values if np.isfinite(value))
+    if len(values) > MANY_VALUES and (decimals or len(values) > len(found.y) / 2):
+        raise UserError(
+            f"The labels of {printable(path)!r} are {len(values)} different numbers, such as "
+            f"{', '.join(map(repr, found.classes[:3]))}: these look like measurements, and this report is for classes. "
+            "Cut them into a few classes, as low, middle and high."
+        )
+
+
 def _alike(found: Collection) -> Collection:
-    """Names that differ only in case are pointed at."""
-    times = Counter(name.casefold() for name in found.classes)
-    alike = [name for name in found.classes if times[name.casefold()] > 1]
-    notes = [said(len(alike), "class names differ only in capitals; are they one class?", alike)] if alike else []
-    return replace(found, notes=[*found.notes, *notes])
+    """Names that differ only in case, or in how a number, a space or an accent is written, are pointed at."""
+    kinds: list[tuple[str, Callable[[str], str]]] = [("differ only in capitals", str.casefold), ("look alike", _loose)]
+    seen: set[str] = set()
+    for what, form in kinds:
+        times = Counter(form(name) for name in found.classes)
+        alike = [name for name in found.classes if times[form(name)] > 1]
+        if set(alike) - seen:
+            found = found.noted(said(len(alike), f"class names {what}; are they one class?", alike))
+        seen |= set(alike)
+    return found
+
+
+def _loose(name: str) -> str:
+    plain = re.sub(r"[\s_-]+", " ", unicodedata.normalize("NFKC", name).casefold()).strip()
+    try:
+        return repr(float(plain.replace(",", ".")))
+    except ValueError:
+        return plain
 
 
 def renumbered(found: Collection) -> Collection:
     """With the classes that have examples, numbered from 0."""
     kept = sorted(set(found.y))
     return replace(found, y=np.searchsorted(kept, found.y).tolist(), classes=[found.classes[c] for c in kept])
-
-
-def said(count: int, what: str, which: Sequence[str], shown: int = 10) -> str:
-    """``3 rows repeat an earlier row: 'a', 'b', 'c'``: how many and which."""
-    more = f" and {len(which) - shown} more" if len(which) > shown else ""
-    return f"{count} {what}: {', '.join(map(repr, which[:shown]))}{more}."

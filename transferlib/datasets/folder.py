@@ -9,7 +9,7 @@ import torch
 
 from transferlib.datasets.base import Dataset, square
 from transferlib.datasets.collection import Collection, collect
-from transferlib.datasets.pictures import read
+from transferlib.datasets.pictures import common_span, read
 from transferlib.errors import UserError
 
 TEST_SHARE = 0.3
@@ -19,9 +19,9 @@ def load(path: str, split: str, size: int = 64) -> Dataset:
     """Images of ``PATH/class/*`` as uint8 (N, 3, size, size): turned upright, cut to the middle square, resized.
 
     What is found is what :func:`transferlib.datasets.collection.collect` finds. With ``PATH/train`` and ``PATH/test``
-    those are the splits; otherwise three in ten of each class, by a fixed shuffle, are the test split. Files that are
-    not readable images are left out, with a warning that says how many and which. ``meta`` has ``file``, relative to
-    PATH.
+    (or val, Training, holdout and the like) those are the splits; otherwise three in ten of each class, by a fixed
+    shuffle, are the test split. Files that are not readable images are left out, with a warning that says how many and
+    which. ``meta`` has ``file``, relative to the folder that holds the classes or the parts of the split.
 
     Raises:
         UserError: no such folder, no class folders, no readable image, images of fewer than two classes.
@@ -30,10 +30,11 @@ def load(path: str, split: str, size: int = 64) -> Dataset:
     if not root.is_dir():
         raise UserError(f"There is no folder {path!r}: give the folder that holds one sub-folder for each class.")
     found = collect(root, fewest=0)
+    span = common_span(found.root / item for item in found.items)
     pixels, labels, names, bad = [], [], [], []
     for row in _rows(found, split):
         try:
-            pixels.append(read(root / found.items[row], size))
+            pixels.append(read(found.root / found.items[row], size, span))
         except Exception as error:  # a damaged file makes Pillow raise nearly anything
             bad.append(f"{found.items[row]} ({type(error).__name__})")
             continue
@@ -49,7 +50,7 @@ def load(path: str, split: str, size: int = 64) -> Dataset:
     if len(set(labels)) < 2:
         only = f"readable images of one class only, {found.classes[labels[0]]!r}" if labels else "no readable image"
         raise UserError(f"The {split} part of {path!r} holds {only}: put images into a sub-folder for each class.")
-    meta = pd.DataFrame({"file": names})
+    meta = pd.DataFrame({"file": pd.Series(names, dtype=object)})  # a name may be no text
     return Dataset(f"folder:{path}", split, torch.stack(pixels), torch.tensor(labels), found.classes, meta)
 
 

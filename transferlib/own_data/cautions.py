@@ -5,6 +5,7 @@ import numpy as np
 from transferlib.own_data.checks import Check, across, apart
 from transferlib.own_data.compare import Choice, Compared
 from transferlib.own_data.mistakes import Mistakes
+from transferlib.own_data.ways import NAMES
 
 
 def cautions(checked: Check, compared: Compared, choice: Choice, wrong: Mistakes) -> list[str]:
@@ -26,6 +27,13 @@ def cautions(checked: Check, compared: Compared, choice: Choice, wrong: Mistakes
         )
     if apart(checked):
         said.append(f"{apart(checked)} nearly equal pairs have different labels. Look at them: are the labels right?")
+    for way, (some, all_) in compared.blind.items():
+        then = "it guesses there." if way in compared.names else "it is left out."
+        why = "blank pictures" if found.kind == "images" else "texts without words, or cut off before they differ,"
+        said.append(
+            f"In {some} of {all_} draws, the {NAMES[found.kind][way]} had the same numbers for every example, as {why} "
+            f"give: {then}"
+        )
     if choice.accuracy.low < 100 / len(found.classes):
         said.append("The interval of the chosen way reaches down to guessing. Nothing has been shown to work yet.")
     if not choice.decision.certain:

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from torch import Tensor
 
-from transferlib.datasets.collection import FEWEST, Collection, renumbered, said
+from transferlib.datasets.collection import FEWEST, one_sided, renumbered
+from transferlib.datasets.found import Collection, said
 from transferlib.domains.twins import merged, twins
 from transferlib.errors import UserError
 from transferlib.own_data.scan import Scan
@@ -38,7 +39,8 @@ def check(scan: Scan, threshold: float = ALIKE, progress: bool = False) -> Check
 
     Raises ``UserError`` when fewer than two classes are left.
     """
-    frame = pd.DataFrame({"key": scan.keys, "y": scan.found.y, "item": scan.found.items})
+    names = pd.Series(scan.found.items, dtype=object)  # a file's name may be no text
+    frame = pd.DataFrame({"key": scan.keys, "y": scan.found.y, "item": names})
     torn = frame.groupby("key")["y"].transform("nunique") > 1
     again = frame.duplicated("key") & ~torn
     notes = []
@@ -54,13 +56,28 @@ def check(scan: Scan, threshold: float = ALIKE, progress: bool = False) -> Check
         raise UserError(
             f"{str(scan.found.root)!r} is left with fewer than two classes: {' '.join([*scan.found.notes, *notes])}"
         )
-    found = renumbered(scan.found.keep(kept, *notes))
+    found = scan.found.keep(kept, *notes)
+    if found.splits:
+        kept, found = _both_sides(kept, found)
+    counts = np.bincount(found.y, minlength=len(found.classes))
+    found = renumbered(found)
     found = _sizes(found, [scan.sizes[i] for i in kept])
     keys, sizes = [scan.keys[i] for i in kept], [scan.sizes[i] for i in kept]
     left = scan._replace(found=found, keys=keys, features=scan.features[kept], sizes=sizes)
+    if bool((left.features == left.features[:1]).all()):
+        sentence = "The pretrained network sees the same in every example: near-duplicates are not looked for."
+        left, threshold = left._replace(found=found.noted(sentence)), np.inf
     sets, alike = _alike(left.features, found.y, threshold, progress)
-    table = pd.DataFrame({"class": found.classes, "examples": counts[counts >= FEWEST]})
+    table = pd.DataFrame({"class": found.classes, "examples": counts[counts > 0]})
     return Check(left, table, alike, _together(found, sets))
+
+
+def _both_sides(kept: list[int], found: Collection) -> tuple[list[int], Collection]:
+    """Without classes that reading and repeated content have left on one side of the given split."""
+    left = one_sided(found)
+    names = set(left.classes)
+    rows = [i for i, c in enumerate(found.y) if found.classes[c] in names]
+    return [kept[i] for i in rows], left
 
 
 def _names(frame: pd.DataFrame) -> list[str]:
@@ -78,6 +95,9 @@ def _sizes(found: Collection, sizes: list[tuple[int, int]]) -> Collection:
 
 
 def _alike(features: Tensor, y: list[int], threshold: float, progress: bool) -> tuple[NDArray[np.int64], pd.DataFrame]:
+    if threshold > 1:
+        empty = pd.DataFrame({"a": [0], "b": [0], "similarity": [0.0], "same_label": [True]}).iloc[:0]
+        return np.arange(len(y)), empty
     sets, pairs, similarity = twins(features, threshold, progress=progress)
     label = np.asarray(y)
     table = pd.DataFrame({"a": pairs[:, 0].numpy(), "b": pairs[:, 1].numpy(), "similarity": similarity.numpy()})
@@ -106,8 +126,14 @@ def _fold(y: NDArray[np.int64], together: NDArray[np.int64], folds: int, seed: i
     """Rows of one of ``folds`` parts with the classes' shares, clusters whole."""
     alone = np.bincount(together)[together] == 1
     if alone.sum() < MANY:
+        folds = min(folds, len(set(together.tolist())), int(np.bincount(y).max()))
+        if folds < 2:
+            return np.zeros(0, dtype=np.int64)
         grouped = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
-        return np.asarray(next(grouped.split(y, y, together))[1])
+        parts = [np.asarray(part) for _, part in grouped.split(y, y, together)]
+        # Few groups may leave a class on one side; another of the parts may not.
+        fair = (part for part in parts if _everywhere(y, part))
+        return next(fair, parts[0])
     # Clusters are dealt one by one, which takes minutes for 100,000: those of one example need no care.
     rows = np.flatnonzero(alone)
     parts = [rows[next(StratifiedKFold(folds, shuffle=True, random_state=seed).split(rows, y[rows]))[1]]]
@@ -116,12 +142,23 @@ def _fold(y: NDArray[np.int64], together: NDArray[np.int64], folds: int, seed: i
     return np.concatenate(parts)
 
 
+def _everywhere(y: NDArray[np.int64], part: NDArray[np.int64]) -> bool:
+    """Whether each class is in the part and outside of it."""
+    inside, all_ = np.bincount(y[part], minlength=int(y.max()) + 1), np.bincount(y)
+    return bool(((inside > 0) & (inside < all_))[all_ > 0].all())
+
+
 def split(found: Collection, together: NDArray[np.int64], seed: int, share: float = 0.3) -> tuple[Tensor, Tensor]:
     """Rows to learn from and rows to test on: the given split, or a stratified one that keeps groups whole.
 
     Raises ``UserError`` when a class has nothing on one side.
     """
     y = np.asarray(found.y)
+    if found.groups and not found.splits and len(set(found.groups)) < 2:
+        raise UserError(
+            f"Every example is of the one group {found.groups[0]!r}: a split would test on what was learned. Give two "
+            "groups or more, or leave the column out."
+        )
     if found.splits:
         test = np.array([part == "test" for part in found.splits])
     else:

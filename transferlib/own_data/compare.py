@@ -1,7 +1,9 @@
 """Every way to train, on the same splits and labels of your own data: trained, scored, decided on, saved."""
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import joblib
@@ -27,11 +29,15 @@ def solved(checked: Check, draws: Draws) -> pd.DataFrame:
     """Every way that needs no steps, at every budget and seed: a row each, with ``scores`` (T, C) and ``seconds``."""
 
     def one(way: str, n: int, seed: int) -> dict[str, Any]:
-        start = time.perf_counter()
+        start, test = time.perf_counter(), draws.test[seed]
+        x = vectors(checked, way, draws.rows(n, seed))
+        if bool((x == x[:1]).all()):  # nothing to tell examples apart by, as words in texts of emoji: it guesses
+            guess = np.zeros((len(test), len(checked.scan.found.classes)), np.float32)
+            return {"strategy": way, "n": n, "seed": seed, "seconds": 0.0, "scores": guess, "blind": True}
         probe = solve(checked, way, draws.rows(n, seed))
         seconds = time.perf_counter() - start
-        scores = (vectors(checked, way, draws.test[seed]) @ probe.weight + probe.bias).numpy()
-        return {"strategy": way, "n": n, "seed": seed, "seconds": seconds, "scores": scores}
+        scores = (vectors(checked, way, test) @ probe.weight + probe.bias).numpy()
+        return {"strategy": way, "n": n, "seed": seed, "seconds": seconds, "scores": scores, "blind": False}
 
     ways = SOLVED[checked.scan.found.kind]
     tasks = [joblib.delayed(one)(way, n, seed) for way in ways for n in draws.grid for seed in draws.train]
@@ -55,7 +61,7 @@ def trained(checked: Check, draws: Draws, steps: int | None = None, device: str 
 
     def content(n: int, seed: int) -> str:
         sides = [[(keys[i], found.y[i]) for i in rows.tolist()] for rows in (learned[n, seed], tested[seed])]
-        return str(joblib.hash((found.kind, found.classes, sides)))
+        return str(joblib.hash((found.kind, found.classes, found.span, sides)))
 
     data = {at: content(*at) for at in learned}
     same = {"steps": steps, "size": size, "device": device}
@@ -69,13 +75,15 @@ class Compared(NamedTuple):
     """``runs``: a row for each way, budget and seed, with ``accuracy`` (balanced) and the hits ``right`` (T,).
 
     ``names`` of the ways, cheapest first. ``ratio`` = test / other examples, and 0 for a given split: see
-    :func:`transferlib.own_data.decision.resampled`.
+    :func:`transferlib.own_data.decision.resampled`. ``blind``: way → (draws in which it could tell no two examples
+    apart and guessed, all of its draws); one that always guesses is not among the ``names``.
     """
 
     runs: pd.DataFrame
     draws: Draws
     names: dict[str, str]
     ratio: float
+    blind: Mapping[str, tuple[int, int]] = MappingProxyType({})
 
     def budgets(self, way: str) -> list[int]:
         """The label budgets that a way was run at."""
@@ -102,13 +110,17 @@ def compare(checked: Check, draws: Draws, steps: int | None = None, device: str 
     """Run every way on every draw, and score it. Interrupted and started again, it goes on where it stopped."""
     found, y = checked.scan.found, draws.y
     runs = pd.concat([solved(checked, draws), trained(checked, draws, steps, device)], ignore_index=True)
+    marked = runs.pop("blind").eq(True).groupby(runs["strategy"]).agg(["sum", "size"])
+    blind = {str(way): (int(some), int(all_)) for way, some, all_ in marked.itertuples() if some}
+    runs = runs[~runs["strategy"].isin([way for way, (some, all_) in blind.items() if some == all_])]
+    runs = runs.reset_index(drop=True)
     truths = [y[draws.test[seed]].numpy() for seed in runs["seed"]]
     guesses = [scores.argmax(1) for scores in runs["scores"]]
     runs["right"] = [guess == truth for guess, truth in zip(guesses, truths, strict=True)]
     runs["accuracy"] = [balanced(guess, truth) for guess, truth in zip(guesses, truths, strict=True)]
     names = {way: name for way, name in NAMES[found.kind].items() if way in set(runs["strategy"])}
     test = len(next(iter(draws.test.values())))
-    return Compared(runs, draws, names, 0.0 if found.splits else test / (len(y) - test))
+    return Compared(runs, draws, names, 0.0 if found.splits else test / (len(y) - test), blind)
 
 
 class Choice(NamedTuple):
@@ -163,5 +175,5 @@ def keep(
         rows = rows[torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))[:MOST_KEPT]]
         model = train(way, found, scan.keys, rows, size=scan.size, seed=seed, steps=steps, device=device, progress=True)
     save_model(folder, model, kind=found.kind, backbone=backbone, size=seen, classes=found.classes,
-               temperature=temperature)  # fmt: skip
+               temperature=temperature, span=found.span)  # fmt: skip
     return len(rows)

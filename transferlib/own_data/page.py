@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 from PIL import Image
 
-from transferlib.datasets.collection import Collection
+from transferlib.datasets.found import Collection
 from transferlib.datasets.pictures import read
 
 CSS = Path(__file__).with_name("report.css")
@@ -53,7 +53,9 @@ def shown(found: Collection, rows: Sequence[int], captions: Sequence[str], size:
         body = f"<q>{escape(item[:200])}</q>"
         if found.kind == "images":
             buffer = io.BytesIO()
-            Image.fromarray(read(found.root / item, size).permute(1, 2, 0).numpy()).save(buffer, "PNG")  # → (H, W, 3)
+            Image.fromarray(read(found.root / item, size, found.span).permute(1, 2, 0).numpy()).save(
+                buffer, "PNG"
+            )  # → (H, W, 3)
             data = base64.b64encode(buffer.getvalue()).decode()
             name = escape(item, quote=True)
             body = (

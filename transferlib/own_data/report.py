@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import traceback
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,11 +18,13 @@ from transferlib.errors import UserError
 from transferlib.own_data.checks import check
 from transferlib.own_data.compare import choose, compare, keep
 from transferlib.own_data.draws import draw, effort
+from transferlib.own_data.machine import check_home, sharing, without_processes
 from transferlib.own_data.mistakes import mistakes
 from transferlib.own_data.page import page
 from transferlib.own_data.scan import fitting_size, scan
 from transferlib.own_data.sections import answered, sections
 from transferlib.own_data.summary import measured, prices_table
+from transferlib.own_data.survey import survey
 from transferlib.runs import record
 from transferlib.runs.files import write as replace
 
@@ -32,10 +35,11 @@ MEMORY = ("MemoryError", "OutOfMemoryError", "TerminatedWorkerError", "WorkerCra
 
 def report(
     data: str | Path, out: str | Path = "report", *, profile: str = "cpu", seed: int = 0, device: str = "cpu",
-    executor: str = "local",
+    executor: str = "local", columns: Mapping[str, str] | None = None, encoding: str = "",
 ) -> Path:  # fmt: skip
     """Compare the ways to train on ``data``; ``out`` gets ``report.html``, ``metrics.json``, ``model/``, ``figures/``.
 
+    ``columns`` and ``encoding`` of a table: see :func:`transferlib.datasets.collection.collect`.
     What was computed is kept: interrupted and started again, it goes on where it stopped. Returns the HTML file.
 
     Raises:
@@ -44,14 +48,19 @@ def report(
     """
     check_profile(profile)
     check_device(device)
-    collect(data)  # what is wrong with the data is said before anything is started
+    check_home()
+    columns = dict(columns or {})
+    collect(data, columns=columns, encoding=encoding)  # what is wrong is said before anything is started
     place = _writable(Path(out))
+    alone, notes = sharing()
+    for sentence in notes:
+        print(sentence, file=sys.stderr)
     settings = {"data": str(Path(data).expanduser().resolve()), "place": str(place), "profile": profile, "seed": seed,
-                "device": device}  # fmt: skip
+                "device": device, "columns": columns, "encoding": encoding, "notes": notes}  # fmt: skip
     above = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
     environment = {"TRANSFERLIB_BUILD": str(place), "TRANSFERLIB_EXECUTOR": executor, "TRANSFERLIB_RECORD": "",
                    "TOKENIZERS_PARALLELISM": "false", "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE",
-                   "PYTHONSAFEPATH": "1", "PYTHONPATH": os.pathsep.join(filter(None, above))}  # fmt: skip
+                   "PYTHONSAFEPATH": "1", "PYTHONPATH": os.pathsep.join(filter(None, above)), **alone}  # fmt: skip
     told = [sys.executable, "-m", "transferlib.own_data.report", json.dumps(settings)]
     # A process of its own: when the system ends it for want of memory, somebody is left to say so.
     with subprocess.Popen(
@@ -68,10 +77,15 @@ def report(
     return place / "report.html"
 
 
-def write(data: str, place: str, profile: str, seed: int, device: str) -> None:
+def write(
+    data: str, place: str, profile: str, seed: int, device: str, columns: Mapping[str, str] | None = None,
+    encoding: str = "", notes: Sequence[str] = (),
+) -> None:  # fmt: skip
     """The report in this process; ``TRANSFERLIB_BUILD`` is ``place``."""
+    if notes:
+        without_processes()
     run, folder = chapter.begin("15", profile, seed, device), Path(place)
-    found = collect(data)
+    found = survey(collect(data, columns=columns, encoding=encoding).noted(*notes))
     checked = check(scan(found, size=fitting_size(found), device=device, progress=True), progress=True)
     spend = effort(profile, found.kind, seed)
     compared = compare(checked, draw(checked, **spend), spend["steps"], device)

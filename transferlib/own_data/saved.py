@@ -47,14 +47,16 @@ class SavedModel:
         items = [items] if isinstance(items, (str, Path)) else list(items)
         if not items:
             raise UserError("There is nothing to predict: give one or more image files, or texts.")
+        names = [str(item).encode("utf-8", "backslashreplace").decode() for item in items]  # bytes that are no text
         rows, x, problems = [], [], {}
+        span = tuple(self.about["span"]) if self.about.get("span") else None
         for i, item in enumerate(items):
             try:
-                x.append(read(Path(item), self.about["size"]) if self.about["kind"] == "images" else str(item))
+                x.append(read(Path(item), self.about["size"], span) if self.about["kind"] == "images" else names[i])
                 rows.append(i)
             except Exception as error:  # a damaged file makes Pillow raise nearly anything
                 problems[i] = f"{type(error).__name__}: {error}"
-        table = pd.DataFrame({"item": [str(item) for item in items], "class": "", "probability": float("nan")})
+        table = pd.DataFrame({"item": names, "class": "", "probability": float("nan")})
         if x:
             data: Any = torch.stack(x) if self.about["kind"] == "images" else x  # type: ignore[arg-type]
             p = (logits(self.model, data) * self.about["temperature"]).softmax(1)  # (M, C)
@@ -100,14 +102,19 @@ def save_model(
     size: int,
     classes: Sequence[str],
     temperature: float,
+    span: tuple[float, float] | None = None,
 ) -> None:
-    """Write ``model`` so that :func:`load_model` gives the same predictions. Raises ``UserError`` when it cannot."""
+    """Write ``model`` so that :func:`load_model` gives the same predictions. Raises ``UserError`` when it cannot.
+
+    ``span``: black and white of pictures of more than 8 bits, where it learned from such.
+    """
     place = Path(folder)
     try:
         place.mkdir(parents=True, exist_ok=True)
         beside = place / f".{WEIGHTS}"
         save_file({name: t.contiguous().clone() for name, t in model.state_dict().items()}, beside)
         about = {"kind": kind, "backbone": backbone, "size": size, "classes": list(classes), "temperature": temperature,
+                 **({"span": list(span)} if span else {}),
                  "sha256": hashlib.sha256(beside.read_bytes()).hexdigest()}  # fmt: skip
         beside.replace(place / WEIGHTS)
         (place / ABOUT).write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import UnidentifiedImageError
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -23,8 +23,8 @@ from transferlib.backbones.folding import folded
 from transferlib.backbones.images import DEFAULT, ImageBackbone
 from transferlib.backbones.named import named_backbone
 from transferlib.backbones.texts import DEFAULT_TEXT
-from transferlib.datasets.collection import Collection, said
-from transferlib.datasets.pictures import FORMATS, read
+from transferlib.datasets.found import Collection, said
+from transferlib.datasets.pictures import opened, read
 from transferlib.errors import UserError
 from transferlib.runs.cache import kept_dir
 from transferlib.runs.provenance import digest, modules_key
@@ -38,7 +38,8 @@ MODULES = ("transferlib.backbones.features", "transferlib.backbones.named", "tra
 class Scan(NamedTuple):
     """M readable examples: ``found`` without the others, content ``keys``, ``features`` (M, D) and ``sizes``.
 
-    ``sizes`` are (width, height) in pixels, (words, 1) of texts. ``computed`` counts what was not yet on disk.
+    ``sizes`` are (width, height) in pixels, (words, tokens) of texts, the latter 0 where a network has no tokens.
+    ``computed`` counts what was not yet on disk.
     ``size``: the pixels or tokens that the backbone saw.
     """
 
@@ -72,7 +73,7 @@ def scan(found: Collection, *, size: int = 64, backbone: str = "", device: str =
         keys = list(tqdm(hashed, "reading", len(found.items), disable=not progress, mininterval=1))
     bad, computed = {i: _reason(k) for i, k in enumerate(keys) if isinstance(k, Exception)}, 0
     rows = {str(k): i for i, k in enumerate(keys) if i not in bad}  # one row for each content
-    table = digest(found.kind, backbone, str(size), modules_key(*MODULES))
+    table = digest(found.kind, backbone, str(size), str(found.span), modules_key(*MODULES))
     with _store(table) as db:
         have = {key for part in _parts(list(rows)) for (key,) in _rows(db, part, "key")}
         missing = [i for key, i in rows.items() if key not in have]
@@ -81,9 +82,9 @@ def scan(found: Collection, *, size: int = 64, backbone: str = "", device: str =
             net = folded(net, net.example(4))
         with tqdm(total=len(missing), desc="features", disable=not progress or not missing, mininterval=1) as bar:
             for part in _parts(missing):
-                opened = {i: _try(_open, found, found.items[i], size) for i in part}
-                bad |= {i: _reason(o) for i, o in opened.items() if isinstance(o, Exception)}
-                good = {i: o for i, o in opened.items() if not isinstance(o, Exception)}
+                held = {i: _try(_open, found, found.items[i], size, net) for i in part}
+                bad |= {i: _reason(o) for i, o in held.items() if isinstance(o, Exception)}
+                good = {i: o for i, o in held.items() if not isinstance(o, Exception)}
                 computed += len(good)
                 if good:
                     x: Any = [o[0] for o in good.values()]
@@ -103,6 +104,10 @@ def scan(found: Collection, *, size: int = 64, backbone: str = "", device: str =
         stored = {row[0]: row for part in _parts(sorted(set(names))) for row in _rows(db, part)}
     which = [f"{found.items[i]} ({bad[i]})" for i in sorted(bad)]
     notes = [said(len(bad), f"of {len(keys)} files cannot be read", which)] if bad else []
+    long = [found.items[i][:60] for i in kept if found.kind == "texts" and stored[str(keys[i])][2] > size]
+    if long:
+        what = f"of {len(kept)} texts are longer than the {size} tokens that the network reads, and cut off there"
+        notes.append(said(len(long), what, long, shown=3))
     vectors = torch.from_numpy(np.stack([np.frombuffer(stored[name][3], "<f4") for name in names]))  # (M, D)
     return Scan(found.keep(kept, *notes), names, vectors, [stored[name][1:3] for name in names], computed, size)
 
@@ -132,16 +137,18 @@ def _key(found: Collection, item: str) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _open(found: Collection, item: str, size: int) -> tuple[Tensor | str, tuple[int, int]]:
+def _open(found: Collection, item: str, size: int, net: nn.Module) -> tuple[Tensor | str, tuple[int, int]]:
     """An example and its size."""
     if found.kind == "texts":
-        return item, (len(item.split()), 1)
-    return read(found.root / item, size), _header(found, item)
+        tokenizer: Any = getattr(net, "tokenizer", None)
+        tokens = len(tokenizer(item, truncation=False, verbose=False)["input_ids"]) if tokenizer else 0
+        return item, (len(item.split()), tokens)
+    return read(found.root / item, size, found.span), _header(found, item)
 
 
 def _header(found: Collection, item: str) -> tuple[int, int]:
     """Width and height in pixels, without unpacking the picture."""
-    with Image.open(found.root / item, formats=FORMATS) as image:
+    with opened(found.root / item) as image:
         return image.size
 
 

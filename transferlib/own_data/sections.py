@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from transferlib.course import figures
+from transferlib.datasets.found import printable
 from transferlib.own_data import plots
 from transferlib.own_data.cautions import cautions
 from transferlib.own_data.checks import Check
@@ -97,7 +98,7 @@ def _model(checked: Check, learned: int, folder: Path) -> list[str]:
     seen = f"{checked.scan.size} {'pixels' if images else 'tokens'}"
     first = [found.root / item if images else item for item in found.items[:3]]
     answers = load_model(folder).predict(first).iloc[:, :3].round(3)
-    answers["item"] = [item[:60] for item in found.items[:3]]
+    answers["item"] = [printable(item)[:60] for item in found.items[:3]]
     new = "new.jpg" if images else "a new text"
     return [
         listed([f"Saved in model/: {size:.0f} MB, {len(found.classes)} labels, {seen}.",

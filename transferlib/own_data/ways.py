@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from transferlib.datasets.budgets import evened
-from transferlib.datasets.collection import Collection
+from transferlib.datasets.found import Collection
 from transferlib.datasets.pictures import read
 from transferlib.own_data.checks import Check
 from transferlib.own_data.saved import build
@@ -71,16 +71,16 @@ def model_for(way: str, found: Collection, size: int, seed: int) -> strategies.C
 
 
 @cache
-def _opened(file: Path, size: int, key: str) -> Tensor:
+def _opened(file: Path, size: int, key: str, span: tuple[float, float] | None) -> Tensor:
     """A picture, read once a process; ``key`` is its content, so that a changed file is read again."""
-    return read(file, size)
+    return read(file, size, span)
 
 
 def examples(found: Collection, keys: Sequence[str], rows: Tensor, size: int) -> Tensor | list[str]:
     """What a network reads: uint8 pictures (N, 3, size, size), or texts."""
     if found.kind == "texts":
         return [found.items[i] for i in rows.tolist()]
-    return torch.stack([_opened(found.root / found.items[i], size, keys[i]) for i in rows.tolist()])
+    return torch.stack([_opened(found.root / found.items[i], size, keys[i], found.span) for i in rows.tolist()])
 
 
 def train(

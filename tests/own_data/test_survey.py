@@ -1,0 +1,42 @@
+"""What is said of pictures before they are read."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from transferlib.datasets.collection import collect
+from transferlib.own_data.page import shown
+from transferlib.own_data.survey import survey
+
+
+def test_scaled_transparent_and_moving_pictures_are_counted_and_named(tmp_path: Path) -> None:
+    ramp = np.linspace(0, 4000, 81).reshape(9, 9)
+    for name in ("a", "b"):
+        (tmp_path / "p" / name).mkdir(parents=True)
+        for i in range(3):
+            Image.fromarray((ramp / (i + 1)).astype(np.uint16)).save(tmp_path / "p" / name / f"{i}.tif")
+    Image.new("RGBA", (9, 9)).save(tmp_path / "p" / "a" / "clear.png")
+    frames = [Image.new("RGB", (9, 9), c) for c in ("red", "blue")]
+    frames[0].save(tmp_path / "p" / "b" / "x.gif", save_all=True, append_images=frames[1:])
+    (tmp_path / "p" / "b" / "broken.png").write_bytes(b"no picture")
+    found = survey(collect(tmp_path / "p"))
+    assert found.span == (0.0, 4095.0)
+    said = " ".join(found.notes)
+    for part in ("6 pictures have more than 8 bits: 0 is black and 4095 white in all of them: 'a/0.tif'",
+                 "1 pictures may be transparent: they are laid on white: 'a/clear.png'.",
+                 "1 pictures have several frames: the first one is read: 'b/x.gif'."):  # fmt: skip
+        assert part in said
+    assert "data:image/png" in shown(found, [0], ["a caption"])
+
+
+def test_plain_pictures_and_texts_are_left_alone(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / "p" / name).mkdir(parents=True)
+        for i in range(3):
+            Image.new("RGB", (9, 9), (i, i, i)).save(tmp_path / "p" / name / f"{i}.png")
+    found = collect(tmp_path / "p")
+    assert survey(found) == found
+    (tmp_path / "t.csv").write_text("text,label\n" + "".join(f"t{i},{i % 2}\n" for i in range(6)))
+    texts = collect(tmp_path / "t.csv")
+    assert survey(texts) is texts

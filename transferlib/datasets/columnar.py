@@ -1,0 +1,152 @@
+"""Tables that are no plain text: JSON, JSON lines, Parquet, and what the library ``datasets`` saves (Arrow)."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from transferlib.datasets.delimited import decoded
+from transferlib.datasets.found import JSON, is_text, split_named
+from transferlib.errors import UserError, needs
+from transferlib.runs.cache import kept_dir
+
+INSIDE = "dataset_info.json"  # what ``save_to_disk`` of the library datasets writes beside each part
+
+
+def shards(folder: Path) -> list[tuple[Path, str]]:
+    """(file, part of the split) of every Arrow or Parquet file of a saved data set; none where it is no such folder.
+
+    That is a folder written by ``save_to_disk``, with or without parts, or one of Parquet files as a hub keeps them.
+    """
+    saved = [place for place in (folder, *sorted(p for p in folder.iterdir() if p.is_dir()))
+             if (place / INSIDE).is_file() and any(place.glob("*.arrow"))]  # fmt: skip
+    if saved:
+        return [(file, split_named(place.name) if place != folder else "")
+                for place in saved for file in sorted(place.glob("*.arrow"))]  # fmt: skip
+    files = [file for place in (folder, folder / "data") for file in sorted(place.glob("*.parquet"))]
+    return [(file, split_named(file.stem.split("-")[0])) for file in files]
+
+
+def read(files: Sequence[tuple[Path, str]], encoding: str = "") -> tuple[pd.DataFrame, Path, list[str]]:
+    """The table, all of it text; the folder below which its files are; and what is to be said.
+
+    Pictures that are inside the table are written to the cache, under the SHA-256 of their content.
+
+    Raises ``UserError`` for what is not of its format, and where pyarrow is missing.
+    """
+    rows, notes, root = [], [], files[0][0].parent
+    for file, part in files:
+        if file.suffix.lower() in JSON:
+            text, words = decoded(file, encoding)
+            notes += words
+        for row in _json(file, text) if file.suffix.lower() in JSON else _arrow(file):
+            rows.append({"split": part, **row} if part else row)
+    packed = {name for row in rows[:100] for name, value in row.items() if _is_picture(value)}
+    if packed:
+        root = kept_dir() / "unpacked" / "pictures"
+        root.mkdir(parents=True, exist_ok=True)
+        inside = 0
+        for row in rows:
+            for name in packed & set(row):
+                inside += bool((row[name] or {}).get("bytes"))
+                row[name] = _written(row[name] or {}, root)
+        notes.append(f"{inside} pictures are inside the table.")
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    cells = [[_text(row.get(name)) for name in names] for row in rows]  # as text: pandas would make floats of numbers
+    if odd := sum(any(not is_text(cell) for cell in row) for row in cells):
+        notes.append(f"{odd} rows hold halves of characters, which are escaped.")
+        cells = [[cell.encode("utf-8", "backslashreplace").decode() for cell in row] for row in cells]
+    return pd.DataFrame(cells, columns=[str(name) for name in names], dtype=str), root, notes
+
+
+def _is_picture(value: Any) -> bool:
+    return isinstance(value, dict) and set(value) == {"bytes", "path"}
+
+
+def _written(picture: dict[str, Any], root: Path) -> str:
+    if not isinstance(data := picture.get("bytes"), bytes):
+        return str(picture.get("path") or "")
+    file = root / hashlib.sha256(data).hexdigest()
+    if not file.is_file():
+        file.write_bytes(data)
+    return file.name
+
+
+def _text(value: Any) -> str:
+    if value is None or (isinstance(value, float) and value != value):
+        return ""
+    if isinstance(value, (list, dict)):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    return str(value)
+
+
+def _json(file: Path, text: str) -> list[dict[str, Any]]:
+    try:
+        value = json.loads(text)
+        if isinstance(value, dict) and len(lists := [v for v in value.values() if _is_rows(v)]) == 1:
+            value = lists[0]  # {"data": [{…}, …]}
+        elif isinstance(value, dict) and all(isinstance(v, (list, dict)) for v in value.values()):
+            if any(isinstance(v, dict) and not all(map(str.isdecimal, v)) for v in value.values()):
+                return [row for row in value.values() if isinstance(row, dict)]  # {"id": {"text": …, "label": …}}
+            # {"text": […], "label": […]}, or with the numbers of rows, as pandas writes it
+            lists = [list(v.values()) if isinstance(v, dict) else v for v in value.values()]
+            value = [dict(zip(value, row, strict=True)) for row in zip(*lists, strict=True)]
+        elif isinstance(value, dict):
+            value = [value]
+    except ValueError:
+        value = [_line(file, number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
+    if not _is_rows(value):
+        raise UserError(f"{str(file)!r} is not a table: a list of objects such as {{'text': …, 'label': …}} is read.")
+    return list(value)
+
+
+def _line(file: Path, number: int, line: str) -> Any:
+    try:
+        return json.loads(line)
+    except ValueError as error:
+        raise UserError(f"{str(file)!r} is not JSON: line {number} cannot be read ({error}).") from None
+
+
+def _is_rows(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(row, dict) for row in value)
+
+
+def _arrow(file: Path) -> Iterator[dict[str, Any]]:
+    needs("pyarrow", "data", "A table in Arrow's or Parquet's format")
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        if file.suffix.lower() in (".parquet", ".pq"):
+            opened = pq.ParquetFile(file)
+            schema, batches = opened.schema_arrow, opened.iter_batches(256)
+        else:
+            with file.open("rb") as stream:
+                kind = pa.ipc.open_file if stream.read(6) == b"ARROW1" else pa.ipc.open_stream
+            opened = kind(pa.memory_map(str(file)))
+            schema = opened.schema
+            whole = opened.read_all()
+            batches = whole.to_batches()
+        names = _class_names(schema.metadata)
+        for batch in batches:
+            for row in batch.to_pylist():
+                for name, known in names.items():
+                    if isinstance(row[name], int):
+                        row[name] = known[row[name]] if 0 <= row[name] < len(known) else None
+                yield row
+    except (pa.ArrowException, OSError) as error:
+        raise UserError(
+            f"{str(file)!r} is not a table that can be read ({str(error).splitlines()[0][:100]})."
+        ) from None
+
+
+def _class_names(metadata: dict[bytes, bytes] | None) -> dict[str, list[str]]:
+    """Column → names of its numbers, as the library datasets keeps them in the schema."""
+    try:
+        features = json.loads((metadata or {}).get(b"huggingface", b"{}"))["info"]["features"]
+        return {name: list(one["names"]) for name, one in features.items() if one.get("_type") == "ClassLabel"}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return {}

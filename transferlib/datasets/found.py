@@ -1,0 +1,88 @@
+"""What was found: labelled examples by where they are, and sentences about everything that was left out."""
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+TRAIN, VALIDATION, TEST = "train", "validation", "test"
+SPLITS = {TRAIN: ("train", "training", "trn"), VALIDATION: ("val", "valid", "validation", "validate", "dev", "devel",
+          "development"), TEST: ("test", "testing", "tst", "holdout", "heldout", "eval", "evaluation")}  # fmt: skip
+PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".heic", ".avif")
+DELIMITED, JSON = (".csv", ".tsv", ".tab", ".txt"), (".jsonl", ".ndjson", ".json")
+ARROW = (".parquet", ".pq", ".arrow", ".feather")
+AFTER = ("", "set", "split", "data", "images", "imgs", "folder")  # as in train_set
+
+
+@dataclass(frozen=True)
+class Collection:
+    """N labelled examples by where they are: ``items`` file paths below ``root``, or texts; ``y`` numbers of classes.
+
+    ``groups`` and ``splits`` have N entries or none. ``notes``: a sentence for everything that was left out, merged or
+    guessed. ``span``: the values that are black and white in pictures of more than 8 bits.
+    """
+
+    kind: str
+    root: Path
+    items: list[str]
+    y: list[int]
+    classes: list[str]
+    groups: list[str]
+    splits: list[str]
+    notes: list[str] = field(default_factory=list)
+    span: tuple[float, float] | None = None
+
+    def keep(self, rows: Sequence[int], *notes: str) -> "Collection":
+        """The same with these rows only, and with what is to be said about the others."""
+        items, y = [self.items[i] for i in rows], [self.y[i] for i in rows]
+        groups, splits = ([part[i] for i in rows] if part else [] for part in (self.groups, self.splits))
+        return replace(self, items=items, y=y, groups=groups, splits=splits, notes=[*self.notes, *notes])
+
+    def noted(self, *notes: str) -> "Collection":
+        """The same with more to say."""
+        return replace(self, notes=[*self.notes, *notes])
+
+
+def numbered(
+    kind: str, root: Path, rows: Sequence[tuple[str, str]], groups: list[str], splits: list[str], notes: list[str]
+) -> Collection:
+    """A collection of rows (item, label), its classes in the order of their names."""
+    classes = sorted({label for _, label in rows})
+    number = {name: i for i, name in enumerate(classes)}
+    y = [number[label] for _, label in rows]
+    return Collection(kind, root, [item for item, _ in rows], y, classes, groups, splits, notes)
+
+
+def split_named(name: str) -> str:
+    """Which part of a split a folder, or a cell of a table, is called: train, validation, test, or nothing.
+
+    >>> split_named("Training"), split_named("val"), split_named("test_set"), split_named("holdout"), split_named("cat")
+    ('train', 'validation', 'test', 'test', '')
+    """
+    plain = "".join(c for c in name.casefold() if c.isalpha())
+    return next((part for part, known in SPLITS.items() if any(plain == k + a for k in known for a in AFTER)), "")
+
+
+def printable(name: str) -> str:
+    r"""``name`` with everything escaped that no page and no terminal shows: bytes that are no text, line breaks.
+
+    >>> printable("caf\udce9\n"), printable("שלום 🐱")
+    ('caf\\udce9\\n', 'שלום 🐱')
+    """
+    shown = (c if c.isprintable() or unicodedata.category(c) in ("Zs", "Cf") else repr(c)[1:-1] for c in name)
+    return "".join(shown)
+
+
+def is_text(name: str) -> bool:
+    r"""Whether every character can be written down: no byte that is not UTF-8, no half of a character.
+
+    >>> is_text("café"), is_text("caf\udce9")
+    (True, False)
+    """
+    return not any("\ud800" <= c <= "\udfff" for c in name)
+
+
+def said(count: int, what: str, which: Sequence[str], shown: int = 10) -> str:
+    """``3 rows repeat an earlier row: 'a', 'b', 'c'``: how many and which."""
+    more = f" and {len(which) - shown} more" if len(which) > shown else ""
+    return f"{count} {what}: {', '.join(map(repr, which[:shown]))}{more}."

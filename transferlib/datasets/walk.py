@@ -1,0 +1,164 @@
+"""Folders of labelled files: which are classes, which are parts of a split, and which are no data at all."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from transferlib.datasets.found import (
+    ARROW,
+    DELIMITED,
+    JSON,
+    PICTURES,
+    SPLITS,
+    TEST,
+    TRAIN,
+    Collection,
+    is_text,
+    numbered,
+    printable,
+    said,
+    split_named,
+)
+from transferlib.errors import UserError
+
+TABLES = (*DELIMITED[:3], *JSON, *ARROW)
+# What systems and programs leave in folders, beside everything that begins with a dot.
+SYSTEM = {"__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "@eadir", "icon\r", "$recycle.bin", "#recycle",
+          "#snapshot", "@tmp", "system volume information", "lost+found", "__pycache__", "picasa.ini"}  # fmt: skip
+
+
+def is_system(name: str) -> bool:
+    """Whether a file or folder is hidden, or left by a system: no data.
+
+    >>> [is_system(n) for n in ("._0001.jpg", "Thumbs.db", "@eaDir", "cat")]
+    [True, True, True, False]
+    """
+    return name.startswith((".", "~$")) or name.lower() in SYSTEM
+
+
+def stepped(root: Path) -> tuple[Path, list[str]]:
+    """``root``, or the folder inside it that is alone there and holds folders, and so on; and what to say of that."""
+    top = root
+    beside: list[str] = []
+    while (inner := _folders(root)) and len(inner) == 1 and _folders(inner[0]):
+        files = _files(root)
+        if any(file.suffix.lower() in (*PICTURES, *TABLES) for file in files):
+            break
+        beside += [str(file.relative_to(top)) for file in files]
+        root = inner[0]
+    if root == top:
+        return root, []
+    notes = [said(len(beside), "files lie beside the only folder and are not used", beside)] if beside else []
+    return root, [f"The folders are in the only folder, {printable(str(root.relative_to(top)))!r}: it is read.", *notes]
+
+
+def folder(root: Path) -> Collection:
+    """Every file below ``root/class``, or below ``root/train/class`` and so on.
+
+    Raises ``UserError`` when there are no class folders, or no files in them.
+    """
+    notes: list[str] = []
+    parts = _parts(root, notes)
+    rows, splits, names, skipped = [], [], set(), list[Path]()
+    for place, part in parts:
+        for inner in _folders(place):
+            names.add(inner.name)
+            files = sorted(files_below(inner, skipped))
+            rows += [(str(file.relative_to(root)), inner.name) for file in files]
+            splits += [part] * len(files) if part else []
+        skipped += [p for p in place.iterdir() if is_system(p.name)]
+        if beside := sorted(str(p.relative_to(root)) for p in _files(place)):
+            notes.append(said(len(beside), "files lie beside the class folders and are not used", beside))
+    if root not in [place for place, _ in parts]:
+        skipped += [p for p in root.iterdir() if is_system(p.name)]
+    shown = printable(str(root))
+    if not rows and len(names) < 2:
+        raise UserError(
+            f"{shown!r} holds no labels: it has {len(names)} class folders: at least two are needed, each with the "
+            "images of one class. If a table holds the labels, give the table."
+        )
+    if not rows:
+        raise UserError(f"{shown!r} holds no readable image: put the images of each class into a sub-folder.")
+    splits = splits or _inner_splits(rows, notes)
+    if odd := sorted({name for name in names if not is_text(name)}):
+        notes.append(said(len(odd), "class names are not UTF-8 and are shown escaped", odd))
+    if odd := sorted({file for file, _ in rows if not is_text(Path(file).name)}):
+        notes.append(said(len(odd), "file names are not UTF-8 and are shown escaped", odd))
+    if skipped:
+        which = sorted({str(p.relative_to(root)) for p in skipped})
+        notes.append(said(len(which), "hidden or system files and folders are skipped", which, shown=5))
+    # A name that is not UTF-8 is still a folder's; as a label it must be text that can be written down.
+    return numbered("images", root, [(f, printable(n) if not is_text(n) else n) for f, n in rows], [], splits, notes)
+
+
+def _parts(root: Path, notes: list[str]) -> list[tuple[Path, str]]:
+    """The folders that hold class folders, and which part of a split each is."""
+    inner = _folders(root)
+    named = [(place, split_named(place.name)) for place in inner]
+    kinds = {part for _, part in named if part}
+    outer = [place.name for place, part in named if not part]
+    split = sorted(((place, part) for place, part in named if part), key=lambda one: [*SPLITS].index(one[1]))
+    deep = [(place, part) for place, part in split if _folders(place)]
+    # Folders named train and valid are parts of a split, and never classes, even when one of them has no classes in it.
+    lone = bool(deep) and not any(_folders(place) for place in inner if not split_named(place.name))
+    if len(kinds) < 2 and not (TRAIN in kinds and lone and not any(_files(place) for place, _ in deep)):
+        return [(root, "")]
+    if outer and not (TRAIN in kinds and deep):
+        return [(root, "")]
+    if outer:
+        notes.append(said(len(outer), "folders lie beside the parts of the split and are not used", outer))
+    found = []
+    for place, part in split:
+        inside, words = stepped(place)
+        if _folders(inside):
+            notes += [f"In {place.name!r}: {word}" for word in words]
+            found.append((inside, part))
+        else:
+            count = sum(1 for _ in files_below(place, []))
+            notes.append(f"{printable(place.name)!r} has no class folders: its {count} files are not used.")
+    if not any(part == TRAIN for _, part in found):
+        raise UserError(
+            f"{printable(str(root))!r} is split into {', '.join(repr(p.name) for p, _ in split)}, but no train part "
+            "has class folders: put the images of each class into a sub-folder of it."
+        )
+    if len(found) < 2 or len({part for _, part in found}) < 2:
+        notes.append("Only one part of the split can be used: test examples are drawn from it at random.")
+        return [(place, "") for place, _ in found]
+    if {place.name for place, _ in split} != {TRAIN, TEST}:
+        notes.append(f"The split is that of the folders {', '.join(repr(place.name) for place, _ in split)}.")
+    return found
+
+
+def _inner_splits(rows: list[tuple[str, str]], notes: list[str]) -> list[str]:
+    """The parts where each class folder is split, as in cat/train and cat/test; or none."""
+    inner = [Path(file).parts[1] if len(Path(file).parts) > 2 else "" for file, _ in rows]
+    parts = {name: split_named(name) for name in set(inner)}
+    if not all(parts.values()) or TRAIN not in parts.values() or len(set(parts.values())) < 2:
+        return []
+    notes.append(f"The split is that of the folders {', '.join(map(repr, sorted(parts)))} inside each class.")
+    return [parts[name] for name in inner]
+
+
+def files_below(folder: Path, skipped: list[Path]) -> Iterator[Path]:
+    """Every file below ``folder``; hidden and system files go to ``skipped``.
+
+    A link counts where it stands. A link to a folder above it, or to one already seen, is not followed.
+    """
+    top, seen = folder.resolve(), set[Path]()
+    for place, inner, files in os.walk(folder, followlinks=True):
+        real = Path(place).resolve()
+        if real in seen or (real != top and top.is_relative_to(real)):
+            inner.clear()
+            continue
+        seen.add(real)
+        skipped += [Path(place) / name for name in (*inner, *files) if is_system(name)]
+        inner[:] = [name for name in inner if not is_system(name)]
+        yield from (Path(place) / name for name in files if not is_system(name))
+
+
+def _folders(place: Path) -> list[Path]:
+    return sorted(p for p in place.iterdir() if p.is_dir() and not is_system(p.name))
+
+
+def _files(place: Path) -> list[Path]:
+    return [p for p in place.iterdir() if not p.is_dir() and not is_system(p.name)]

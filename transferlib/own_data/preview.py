@@ -1,0 +1,44 @@
+"""What a report would use, in a few lines, before anything is computed."""
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+
+from transferlib.course.profiles import check_profile
+from transferlib.datasets.collection import collect
+from transferlib.datasets.found import Collection, printable
+from transferlib.own_data.draws import effort
+from transferlib.own_data.machine import check_home, sharing
+from transferlib.own_data.survey import survey
+from transferlib.own_data.ways import NAMES
+
+HINT = "nothing is left out or guessed"
+SHOWN = 8  # classes by name
+
+
+def planned(data: str | Path, profile: str, columns: Mapping[str, str], encoding: str = "") -> list[str]:
+    """:func:`preview` of what is found under ``data``. Raises ``UserError`` as a report would at its start."""
+    check_profile(profile)
+    check_home()
+    _, notes = sharing()
+    return preview(survey(collect(data, columns=columns, encoding=encoding).noted(*notes)), profile)
+
+
+def preview(found: Collection, profile: str = "cpu") -> list[str]:
+    """Examples and classes, the split, groups, the ways and how often each is run; then a line for each note."""
+    counts, spend = Counter(found.y), effort(profile, found.kind)
+    what = "pictures" if found.kind == "images" else "texts"
+    classes = [f"{printable(name)} ({counts[c]})" for c, name in enumerate(found.classes[:SHOWN])]
+    more = f", and {len(found.classes) - SHOWN} more" if len(found.classes) > SHOWN else ""
+    split = "drawn at random, three in ten to test on"
+    if found.splits:
+        split = ", ".join(f"{count} to {part}" for part, count in sorted(Counter(found.splits).items(), reverse=True))
+    groups = f"{len(set(found.groups))}, each on one side of every split" if found.groups else "none given"
+    ways = ", ".join(NAMES[found.kind].values())
+    return [
+        f"Read: {len(found.y)} {what} below {printable(str(found.root))!r}",
+        f"Classes: {len(found.classes)}: {', '.join(classes)}{more}",
+        f"Split: {split}; groups: {groups}",
+        f"Ways: {ways}; {len(spend['seeds'])} draws in closed form, {spend['few']} trained",
+        *(f"Note: {note}" for note in found.notes or [HINT]),
+    ]
