@@ -97,11 +97,13 @@ def report(
     seed: Annotated[int, typer.Option(help="First seed.")] = 0,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     executor: Annotated[str, typer.Option(help="local, or ray for a cluster.")] = "local",
+    cost: Annotated[str, typer.Option(help='What errors cost, "true:called=5"; others cost 1.')] = "",
 ) -> None:
     """From labelled data to a decision: report.html, metrics.json and a model to keep."""
     from transferlib.own_data.report import report as write
 
-    print(f"The report: {write(data, out, profile=profile, seed=seed, device=device, executor=executor)}")
+    done = write(data, out, profile=profile, seed=seed, device=device, executor=executor, cost=cost)
+    print(f"The report: {done}")
 
 
 def main() -> None:

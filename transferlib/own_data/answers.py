@@ -68,7 +68,10 @@ def judged(saved: SavedModel, files: Sequence[Path], progress: bool = False) -> 
             return error
 
     parts = [files[i : i + BATCH] for i in range(0, len(files), BATCH)]
-    with ThreadPoolExecutor() as pool, tqdm(total=len(files), desc="predict", disable=not progress, mininterval=1) as bar:
+    with (
+        ThreadPoolExecutor() as pool,
+        tqdm(total=len(files), desc="predict", disable=not progress, mininterval=1) as bar,
+    ):
         coming = [pool.submit(one, file) for file in parts[0]] if parts else []
         for n in range(len(parts)):
             now = [future.result() for future in coming]
@@ -87,8 +90,9 @@ def judged(saved: SavedModel, files: Sequence[Path], progress: bool = False) -> 
 def write_answers(saved: SavedModel, folder: str | Path, out: str | Path, progress: bool = False) -> tuple[int, int]:
     """Judge every file below ``folder`` and write the CSV file ``out``; returns (files, of which unreadable).
 
-    Pictures, or UTF-8 text files for a model of texts. Columns: ``file`` (below the folder), ``label``, ``probability``,
-    ``problem``. Hidden files, and ``out`` itself, are not looked at. An interrupted run leaves no half a file.
+    Pictures, or UTF-8 text files for a model of texts. Columns: ``file`` (below the folder), ``label``,
+    ``probability``, ``problem``. Hidden files, and ``out`` itself, are not looked at.
+    An interrupted run leaves no half a file.
 
     Raises ``UserError`` for no folder, nothing in it, and a file that cannot be written.
     """

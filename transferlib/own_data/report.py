@@ -18,10 +18,12 @@ from transferlib.own_data.checks import check
 from transferlib.own_data.compare import choose, compare, keep
 from transferlib.own_data.draws import draw, effort
 from transferlib.own_data.mistakes import mistakes
+from transferlib.own_data.model_card import model_card
 from transferlib.own_data.page import page
 from transferlib.own_data.scan import fitting_size, scan
 from transferlib.own_data.sections import answered, sections
 from transferlib.own_data.summary import measured, prices_table
+from transferlib.own_data.thresholds import cost_matrix
 from transferlib.runs import record
 from transferlib.runs.files import write as replace
 
@@ -32,22 +34,24 @@ MEMORY = ("MemoryError", "OutOfMemoryError", "TerminatedWorkerError", "WorkerCra
 
 def report(
     data: str | Path, out: str | Path = "report", *, profile: str = "cpu", seed: int = 0, device: str = "cpu",
-    executor: str = "local",
+    executor: str = "local", cost: str = "",
 ) -> Path:  # fmt: skip
     """Compare the ways to train on ``data``; ``out`` gets ``report.html``, ``metrics.json``, ``model/``, ``figures/``.
 
+    ``cost`` of errors as for :func:`transferlib.own_data.thresholds.cost_matrix`.
     What was computed is kept: interrupted and started again, it goes on where it stopped. Returns the HTML file.
 
     Raises:
-        UserError: what :func:`transferlib.datasets.collection.collect` says about the data, a folder that cannot be
-            written, an unknown setting, too little memory or space.
+        UserError: what :func:`transferlib.datasets.collection.collect` says about the data, a cost that is none, a
+            folder that cannot be written, an unknown setting, too little memory or space.
     """
     check_profile(profile)
     check_device(device)
-    collect(data)  # what is wrong with the data is said before anything is started
+    found = collect(data)  # what is wrong with the data is said before anything is started
+    cost_matrix(cost, found.classes)
     place = _writable(Path(out))
     settings = {"data": str(Path(data).expanduser().resolve()), "place": str(place), "profile": profile, "seed": seed,
-                "device": device}  # fmt: skip
+                "device": device, "cost": cost}  # fmt: skip
     above = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
     environment = {"TRANSFERLIB_BUILD": str(place), "TRANSFERLIB_EXECUTOR": executor, "TRANSFERLIB_RECORD": "",
                    "TOKENIZERS_PARALLELISM": "false", "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE",
@@ -68,7 +72,7 @@ def report(
     return place / "report.html"
 
 
-def write(data: str, place: str, profile: str, seed: int, device: str) -> None:
+def write(data: str, place: str, profile: str, seed: int, device: str, cost: str = "") -> None:
     """The report in this process; ``TRANSFERLIB_BUILD`` is ``place``."""
     run, folder = chapter.begin("15", profile, seed, device), Path(place)
     found = collect(data)
@@ -80,6 +84,8 @@ def write(data: str, place: str, profile: str, seed: int, device: str) -> None:
     wrong, prices = mistakes(compared, way, seed), prices_table(checked, compared, choice, seed)
     learned = keep(checked, compared.draws, way, folder / "model", temperature=wrong.factor, seed=seed,
                    steps=spend["steps"], device=device)  # fmt: skip
+    card = model_card(Path(data).name, checked, compared, choice, wrong, learned, seed)
+    replace(folder / "model" / "MODEL_CARD.md", card.encode("utf-8", "backslashreplace"))
     for name, value, _ in measured(checked, compared, choice, wrong):
         run.metrics[name] = dict(value._asdict()) if isinstance(value, Interval) else value
     for way, row in prices.iterrows():
@@ -92,7 +98,7 @@ def write(data: str, place: str, profile: str, seed: int, device: str) -> None:
     for kind in ("metrics", "provenance", "sweeps"):
         with suppress(OSError):  # a folder that holds other things stays
             (folder / kind).rmdir()
-    parts = sections(checked, compared, choice, wrong, prices, learned, folder)
+    parts = sections(checked, compared, choice, wrong, prices, learned, folder, cost)
     replace(folder / "report.html", page(Path(data).name, answered(compared, choice), parts))
 
 

@@ -24,7 +24,7 @@ AT_ONCE = 32  # requests whose bodies may be in memory; another one is told to c
 PATIENCE = 30.0  # seconds that a client has to send its body
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """An HTTP ``status`` and the sentence that goes with it."""
 
     def __init__(self, status: int, sentence: str) -> None:
@@ -49,8 +49,8 @@ def application(saved: SavedModel, at_once: int = AT_ONCE, patience: float = PAT
     def refusal(status: int, sentence: str) -> JSONResponse:
         return JSONResponse({"error": sentence}, status, {"Retry-After": "1"} if status == 503 else None)
 
-    @app.exception_handler(Refused)
-    async def refused(_: Request, error: Refused) -> JSONResponse:
+    @app.exception_handler(RefusedError)
+    async def refused(_: Request, error: RefusedError) -> JSONResponse:
         return refusal(error.status, str(error))
 
     @app.exception_handler(400)
@@ -64,7 +64,7 @@ def application(saved: SavedModel, at_once: int = AT_ONCE, patience: float = PAT
 
     async def body(request: Request) -> bytes:
         """The body as it arrives; what is longer than allowed is refused before it is there."""
-        too_long = Refused(413, f"The request is larger than {most:,} bytes: send a smaller one.")
+        too_long = RefusedError(413, f"The request is larger than {most:,} bytes: send a smaller one.")
         told = request.headers.get("content-length", "")
         if told.isdecimal() and int(told) > most:
             raise too_long
@@ -79,7 +79,7 @@ def application(saved: SavedModel, at_once: int = AT_ONCE, patience: float = PAT
                     if not message.get("more_body", False):
                         return bytes(parts)
         except TimeoutError:
-            raise Refused(408, f"The request did not arrive within {patience:g} seconds: send it again.") from None
+            raise RefusedError(408, f"The request did not arrive within {patience:g} seconds: send it again.") from None
 
     async def picture(request: Request, content: bytes) -> bytes:
         async def again() -> dict[str, Any]:
@@ -88,7 +88,7 @@ def application(saved: SavedModel, at_once: int = AT_ONCE, patience: float = PAT
         async with Request(request.scope, again).form(max_files=1, max_fields=8) as form:
             if list(form) != ["file"] or isinstance(form["file"], str):
                 got = ", ".join(repr(name[:40]) for name in form) or "none"
-                raise Refused(
+                raise RefusedError(
                     422, f"Send the picture as multipart/form-data, as a file in the one field 'file'; got {got}."
                 )
             return await form["file"].read()
@@ -101,7 +101,7 @@ def application(saved: SavedModel, at_once: int = AT_ONCE, patience: float = PAT
                 try:
                     x = opened(file, kind, saved.about["size"])
                 except ValueError as error:
-                    raise Refused(422, f"The picture cannot be read: {error}.") from None
+                    raise RefusedError(422, f"The picture cannot be read: {error}.") from None
         p = answer(x[None] if kind == "images" else [x])[0].tolist()
         best = max(range(len(p)), key=p.__getitem__)
         return {"label": classes[best], "probability": p[best], "probabilities": dict(zip(classes, p, strict=True))}
@@ -113,7 +113,7 @@ def application(saved: SavedModel, at_once: int = AT_ONCE, patience: float = PAT
     @app.post("/predict")
     async def predict(request: Request) -> JSONResponse:
         if free.locked():
-            raise Refused(503, f"{at_once} requests are being answered: send this one again in a second.")
+            raise RefusedError(503, f"{at_once} requests are being answered: send this one again in a second.")
         async with free:
             content = await body(request)
             x = await picture(request, content) if kind == "images" else text(content)
@@ -136,7 +136,7 @@ def text(content: bytes) -> str:
             return str(said)
     except (ValueError, RecursionError, TypeError, AttributeError, KeyError):
         pass
-    raise Refused(422, 'Send one text that is not empty as JSON, {"text": "…"}, with this one field.')
+    raise RefusedError(422, 'Send one text that is not empty as JSON, {"text": "…"}, with this one field.')
 
 
 def serve(folder: str | Path, host: str = "127.0.0.1", port: int = 8000) -> None:
@@ -154,6 +154,7 @@ def serve(folder: str | Path, host: str = "127.0.0.1", port: int = 8000) -> None
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listening.bind((host, port))
+            listening.listen(2048)  # before anybody is told; until then another process could take the port
         except (OSError, OverflowError) as error:
             raise UserError(f"Nothing can listen on {host!r}, port {port} ({error}): choose another --port.") from None
         shown = f"[{host}]" if ":" in host else host
