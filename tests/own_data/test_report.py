@@ -112,7 +112,8 @@ def test_the_decision_comes_first_and_every_part_is_there(made: tuple[Path, Path
     heads = re.findall(r"<h2>(.*?)</h2>", html)
     assert heads == ["What is in the data", "How many labels, and which way", "The decision", "What it costs",
                      "Where it is wrong", "Where it fails, part by part", "Labels that may be wrong",
-                     "What to label next", "What errors cost", "What to watch out for on this data", "Take it along"]  # fmt: skip
+                     "What to label next", "What errors cost", "What to watch out for on this data",
+                     "Take it along"]  # fmt: skip
     assert html.index("<h1>") < html.index('class="hs-decision"') < html.index("<h2>")
     assert html.count("<svg") == 3 and html.count("<table") == 5
 

@@ -1,8 +1,12 @@
 """A saved model's answers for whole folders: a row in a CSV file for each file, also for one that cannot be read."""
 
 import csv
+import os
+import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +22,17 @@ from transferlib.errors import UserError
 from transferlib.own_data.saved import SavedModel
 
 HEAD = ("file", "label", "probability", "problem")
-BATCH = 64  # files in memory at a time, twice: one batch is read while the other is judged
+BATCH = 32  # files that a thread reads and judges at a time
+
+
+def cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def answering_threads() -> ThreadPoolExecutor:
+    """A thread for each core that reads and judges on it alone: nobody waits for another one's part of a layer."""
+    return ThreadPoolExecutor(cores(), initializer=torch.set_num_threads, initargs=(1,))
 
 
 def answering(saved: SavedModel) -> Callable[[Any], Tensor]:
@@ -29,9 +43,13 @@ def answering(saved: SavedModel) -> Callable[[Any], Tensor]:
     model, factor, backbone = saved.model, saved.about["temperature"], saved.model.backbone
     net: Any = folded(model, backbone.example(4)) if isinstance(backbone, ImageBackbone) else model
 
+    lock = threading.Lock()  # a tokenizer serves one thread at a time
+
     @torch.inference_mode()
     def answer(x: Any) -> Tensor:
-        return (net(model.encode(x)).float() * factor).softmax(1)
+        with lock:
+            data = model.encode(x)
+        return (net(data).float() * factor).softmax(1)
 
     return answer
 
@@ -61,30 +79,37 @@ def judged(saved: SavedModel, files: Sequence[Path], progress: bool = False) -> 
     """(label, probability, problem) for each file in order; the first two are empty where there is a problem."""
     answer, kind, size = answering(saved), saved.about["kind"], saved.about["size"]
 
-    def one(file: Path) -> Tensor | str | ValueError:
-        try:
-            return opened(file, kind, size)
-        except ValueError as error:
-            return error
+    def judge(part: Sequence[Path]) -> list[tuple[str, str, str]]:
+        tried = [_tried(file, kind, size) for file in part]
+        good: list[Any] = [x for x in tried if not isinstance(x, ValueError)]
+        p = iter(answer(torch.stack(good) if kind == "images" else good) if good else ())
+        rows = []
+        for x in tried:
+            if isinstance(x, ValueError):
+                rows.append(("", "", str(x)))
+            else:
+                top = next(p).max(0)
+                rows.append((saved.about["classes"][int(top.indices)], f"{float(top.values):.4f}", ""))
+        return rows
 
-    parts = [files[i : i + BATCH] for i in range(0, len(files), BATCH)]
+    parts, running = iter([files[i : i + BATCH] for i in range(0, len(files), BATCH)]), deque[Future[Any]]()
     with (
-        ThreadPoolExecutor() as pool,
+        answering_threads() as pool,
         tqdm(total=len(files), desc="predict", disable=not progress, mininterval=1) as bar,
     ):
-        coming = [pool.submit(one, file) for file in parts[0]] if parts else []
-        for n in range(len(parts)):
-            now = [future.result() for future in coming]
-            coming = [pool.submit(one, file) for part in parts[n + 1 : n + 2] for file in part]
-            good: list[Any] = [x for x in now if not isinstance(x, ValueError)]
-            p = iter(answer(torch.stack(good) if kind == "images" else good) if good else ())
-            for x in now:
-                if isinstance(x, ValueError):
-                    yield "", "", str(x)
-                else:
-                    top = next(p).max(0)
-                    yield saved.about["classes"][int(top.indices)], f"{float(top.values):.4f}", ""
-            bar.update(len(now))
+        running.extend(pool.submit(judge, part) for part in islice(parts, 2 * cores()))
+        while running:
+            done = running.popleft().result()
+            running.extend(pool.submit(judge, part) for part in islice(parts, 1))
+            yield from done
+            bar.update(len(done))
+
+
+def _tried(file: Path, kind: str, size: int) -> Tensor | str | ValueError:
+    try:
+        return opened(file, kind, size)
+    except ValueError as error:
+        return error
 
 
 def write_answers(saved: SavedModel, folder: str | Path, out: str | Path, progress: bool = False) -> tuple[int, int]:

@@ -123,8 +123,9 @@ def _inputs(saved: SavedModel) -> tuple[Tensor, Tensor]:
     """Random inputs, and real ones from the data that the package carries."""
     g, size, backbone = torch.Generator().manual_seed(0), saved.about["size"], saved.model.backbone
     if saved.about["kind"] == "images":
-        photos: Any = load("fashion-mnist", "test").x[:CHECKED].expand(-1, 3, -1, -1)  # (N, 3, 28, 28)
-        real = F.interpolate(photos.float(), (size, size), mode="bilinear").to(torch.uint8)
+        photos: Any = load("fashion-mnist", "test").x  # (N, 1, 28, 28)
+        photos = photos[:CHECKED].expand(-1, 3, -1, -1).float()
+        real = F.interpolate(photos, (size, size), mode="bilinear").to(torch.uint8)
         return torch.randint(0, 256, (CHECKED, 3, size, size), dtype=torch.uint8, generator=g), real.contiguous()
     tokenizer: Any = backbone.tokenizer
     random = torch.randint(0, len(tokenizer), (CHECKED, 12), generator=g)

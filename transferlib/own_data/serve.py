@@ -6,17 +6,13 @@ field ``file``, or for one text, sent as JSON ``{"text": "…"}``. What is refus
 
 import asyncio
 import json
-import os
 import socket
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from transferlib.errors import UserError, needs
-from transferlib.own_data.answers import answering, opened
+from transferlib.own_data.answers import answering, answering_threads, opened
 from transferlib.own_data.saved import SavedModel, load_model
 
 MOST_BYTES = {"images": 10_000_000, "texts": 100_000}  # of a request's body
@@ -41,8 +37,7 @@ def application(saved: SavedModel, at_once: int = AT_ONCE, patience: float = PAT
 
     kind, classes, most = saved.about["kind"], saved.about["classes"], MOST_BYTES[saved.about["kind"]]
     answer, free = answering(saved), asyncio.Semaphore(at_once)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    pool = ThreadPoolExecutor(cores, initializer=torch.set_num_threads, initargs=(1,))
+    pool = answering_threads()
     # No pages of documentation: they would ask another host for their scripts.
     app = FastAPI(title="transferlib", docs_url=None, redoc_url=None, openapi_url=None)
 
