@@ -115,7 +115,7 @@ def test_the_decision_comes_first_and_every_part_is_there(made: tuple[Path, Path
                      "What to label next", "What errors cost", "What to watch out for on this data",
                      "Take it along"]  # fmt: skip
     assert html.index("<h1>") < html.index('class="hs-decision"') < html.index("<h2>")
-    assert html.count("<svg") == 3 and html.count("<table") == 5
+    assert html.count("<svg") == 3 and html.count("<table") == 7
 
 
 def test_the_chapters_own_cells_give_the_reports_numbers(made: tuple[Path, Path], tmp_path, monkeypatch) -> None:
@@ -142,6 +142,12 @@ def test_the_chapters_own_cells_give_the_reports_numbers(made: tuple[Path, Path]
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
     return photographs(tmp_path / "photos")
+
+
+def test_a_cost_of_a_class_that_is_not_there_is_said_before_anything_is_computed(photos: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="names the class 'cat'"):
+        report(photos, tmp_path / "out", profile="smoke", cost=f"cat:{ODD}=5")
+    assert not list((tmp_path / "out").iterdir())
 
 
 @pytest.mark.parametrize(
