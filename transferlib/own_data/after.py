@@ -31,8 +31,10 @@ def _slices(checked: Check, out: Outside) -> list[str]:
     parts = [("class", [found.classes[c] for c in out.y.tolist()])]
     if found.groups:
         parts.append(("group", [found.groups[row] for row in out.rows.tolist()]))
-    said = (f"{len(out.y)} examples, each judged once by models that did not learn from it: the share of right answers "
-            "in %, with 95 % Wilson intervals; of each kind the 20 worst parts.")  # fmt: skip
+    said = (
+        f"{len(out.y)} examples, each judged by models that did not learn from it, by the mean of their "
+        "probabilities: the share of right answers in %, with 95 % Wilson intervals; of each kind the 20 worst parts."
+    )
     tables = []
     for kind, names in parts:
         worst = slices(right, names).rename_axis(kind).head(20)
@@ -54,8 +56,8 @@ def _errors(checked: Check, out: Outside) -> list[str]:
 def _next(checked: Check, out: Outside) -> list[str]:
     chosen = next_labels(out.probability, checked.scan.features[out.rows], SHOWN)
     said = ("Every example here has a label already. These are the ones that the model, without having learned from "
-            "them, was least sure of and that are unlike one another: labels of more examples like them teach it most "
-            "that is new to it.")  # fmt: skip
+            "them, was least sure of and that are unlike one another: if you can label more, begin with examples like "
+            "them.")  # fmt: skip
     return [note(said), _examples(checked, out, chosen, "{label}; says {guess} ({sure} %)")]
 
 
