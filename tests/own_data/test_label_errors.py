@@ -28,6 +28,14 @@ def test_the_suspects_and_their_order_are_cleanlabs(seed: int) -> None:
     assert label_errors(p, y).tolist() == np.asarray(theirs).tolist()
 
 
+def test_a_label_that_is_the_models_own_answer_too_is_no_suspect() -> None:
+    p = torch.tensor([[0.95, 0.05], [0.95, 0.05], [0.55, 0.45], [0.7, 0.3], [0.7, 0.3], [0.7, 0.3]])
+    y = torch.tensor([0, 0, 0, 1, 1, 1])  # row 2 is below its class's mean and above the other's
+    theirs = find_label_issues(y.numpy(), p.double().numpy(), filter_by="confident_learning", n_jobs=1,
+                               min_examples_per_class=0)  # fmt: skip
+    assert not theirs[2] and 2 not in label_errors(p, y).tolist()
+
+
 def test_flipped_labels_are_found() -> None:
     p, y, flipped = made(0)
     found = set(label_errors(p, y).tolist())

@@ -117,6 +117,15 @@ def test_sixty_megabytes_are_refused_on_the_way(port: int, declared: bool) -> No
     assert ask(port, "/health")[0] == 200
 
 
+def test_a_length_that_is_too_large_is_refused_before_the_body_is_sent(port: int) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection.putrequest("POST", "/predict")
+    connection.putheader("Content-Length", "60000000")
+    connection.endheaders()
+    assert connection.getresponse().status == 413
+    connection.close()
+
+
 @pytest.mark.parametrize("side", [8_000, 20_000])
 def test_a_small_file_with_many_pixels_is_refused(port: int, side: int) -> None:
     content = png(side, side)

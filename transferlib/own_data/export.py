@@ -1,7 +1,6 @@
 """A saved model as one ONNX file that runs without PyTorch, checked against PyTorch before it is kept.
 
->>> from transferlib.own_data.export import export
->>> print(export("report/model", "model.onnx"))
+The same from a shell: ``transferlib export report/model --onnx model.onnx``.
 """
 
 import json
