@@ -43,12 +43,21 @@ def list_() -> None:
 @app.command(short_help="Class and probability of each image or text.")
 def predict(
     model: Annotated[Path, typer.Argument(help="Folder of a saved model.")],
-    items: Annotated[list[str], typer.Argument(help="Image files; texts, for a model of texts.")],
+    items: Annotated[list[str], typer.Argument(help="Image files; texts, for a model of texts; a folder, with --csv.")],
+    csv: Annotated[Path | None, typer.Option(help="Write a row for each file of one folder to this file.")] = None,
 ) -> None:
     """Class and probability of each image or text; exit status 1 when one could not be read."""
     from transferlib.datasets.found import printable
     from transferlib.own_data.saved import load_model
 
+    if csv is not None:
+        from transferlib.own_data.answers import write_answers
+
+        if len(items) != 1:
+            raise UserError(f"--csv takes one folder, and {len(items)} were given: put the files into one folder.")
+        count, unreadable = write_answers(load_model(model), items[0], csv, progress=True)
+        print(f"{count} files, {unreadable} of them unreadable: {csv}")
+        raise typer.Exit(1 if unreadable else 0)
     table = load_model(model).predict(items)
     for _, row in table.iterrows():
         said = f"{row['class']}\t{row['probability']:.3f}" if row["class"] else f"unreadable\t{row['problem']}"
@@ -57,6 +66,29 @@ def predict(
         bad = table["problem"].ne("").sum()
         print(f"{bad} of {len(table)} could not be read.", file=sys.stderr)
         raise typer.Exit(1)
+
+
+@app.command(short_help="A saved model as an ONNX file, checked against PyTorch.")
+def export(
+    model: Annotated[Path, typer.Argument(help="Folder of a saved model.")],
+    onnx: Annotated[Path, typer.Option(help="File to write.")],
+) -> None:
+    """A saved model as one ONNX file, checked against PyTorch before it is kept."""
+    from transferlib.own_data.export import export as write
+
+    print(f"{onnx}: {write(model, onnx)}")
+
+
+@app.command(short_help="A saved model behind HTTP on this machine.")
+def serve(
+    model: Annotated[Path, typer.Argument(help="Folder of a saved model.")],
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 8000,
+) -> None:
+    """A saved model behind HTTP on this machine: GET /health, POST /predict."""
+    from transferlib.own_data.serve import serve as start
+
+    start(model, host, port)
 
 
 @app.command(short_help="From labelled data to a decision.")
@@ -74,6 +106,7 @@ def report(
     split: Annotated[str, typer.Option(help="Column of train, validation and test.")] = "",
     encoding: Annotated[str, typer.Option(help="Encoding of a table that is not UTF-8, as windows-1252.")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be used, and stop.")] = False,
+    cost: Annotated[str, typer.Option(help='What errors cost, "true:called=5"; others cost 1.')] = "",
 ) -> None:
     """From labelled data to a decision: report.html, metrics.json and a model to keep."""
     columns = {"text": text, "label": label, "file": file, "group": group, "split": split}
@@ -85,7 +118,7 @@ def report(
     from transferlib.own_data.report import report as write
 
     done = write(data, out, profile=profile, seed=seed, device=device, executor=executor, columns=columns,
-                 encoding=encoding)  # fmt: skip
+                 encoding=encoding, cost=cost)  # fmt: skip
     print(f"The report: {done}")
 
 

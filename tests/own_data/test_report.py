@@ -111,9 +111,11 @@ def test_the_decision_comes_first_and_every_part_is_there(made: tuple[Path, Path
     html = (made[1] / "report.html").read_text(encoding="utf-8")
     heads = re.findall(r"<h2>(.*?)</h2>", html)
     assert heads == ["What is in the data", "How many labels, and which way", "The decision", "What it costs",
-                     "Where it is wrong", "What to watch out for on this data", "Take it along"]  # fmt: skip
+                     "Where it is wrong", "Where it fails, part by part", "Labels that may be wrong",
+                     "What to label next", "What errors cost", "What to watch out for on this data",
+                     "Take it along"]  # fmt: skip
     assert html.index("<h1>") < html.index('class="hs-decision"') < html.index("<h2>")
-    assert html.count("<svg") == 3 and html.count("<table") == 5
+    assert html.count("<svg") == 3 and html.count("<table") == 7
 
 
 def test_the_chapters_own_cells_give_the_reports_numbers(made: tuple[Path, Path], tmp_path, monkeypatch) -> None:
@@ -140,6 +142,12 @@ def test_the_chapters_own_cells_give_the_reports_numbers(made: tuple[Path, Path]
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
     return photographs(tmp_path / "photos")
+
+
+def test_a_cost_of_a_class_that_is_not_there_is_said_before_anything_is_computed(photos: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="names the class 'cat'"):
+        report(photos, tmp_path / "out", profile="smoke", cost=f"cat:{ODD}=5")
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(

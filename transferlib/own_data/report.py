@@ -20,11 +20,13 @@ from transferlib.own_data.compare import choose, compare, keep
 from transferlib.own_data.draws import draw, effort
 from transferlib.own_data.machine import check_home, sharing, without_processes
 from transferlib.own_data.mistakes import mistakes
+from transferlib.own_data.model_card import model_card
 from transferlib.own_data.page import page
 from transferlib.own_data.scan import fitting_size, scan
 from transferlib.own_data.sections import answered, sections
 from transferlib.own_data.summary import measured, prices_table
 from transferlib.own_data.survey import survey
+from transferlib.own_data.thresholds import cost_matrix
 from transferlib.runs import record
 from transferlib.runs.files import write as replace
 
@@ -35,28 +37,30 @@ MEMORY = ("MemoryError", "OutOfMemoryError", "TerminatedWorkerError", "WorkerCra
 
 def report(
     data: str | Path, out: str | Path = "report", *, profile: str = "cpu", seed: int = 0, device: str = "cpu",
-    executor: str = "local", columns: Mapping[str, str] | None = None, encoding: str = "",
+    executor: str = "local", columns: Mapping[str, str] | None = None, encoding: str = "", cost: str = "",
 ) -> Path:  # fmt: skip
     """Compare the ways to train on ``data``; ``out`` gets ``report.html``, ``metrics.json``, ``model/``, ``figures/``.
 
-    ``columns`` and ``encoding`` of a table: see :func:`transferlib.datasets.collection.collect`.
+    ``columns`` and ``encoding`` of a table: see :func:`transferlib.datasets.collection.collect`; ``cost`` of errors:
+    see :func:`transferlib.own_data.thresholds.cost_matrix`.
     What was computed is kept: interrupted and started again, it goes on where it stopped. Returns the HTML file.
 
     Raises:
-        UserError: what :func:`transferlib.datasets.collection.collect` says about the data, a folder that cannot be
-            written, an unknown setting, too little memory or space.
+        UserError: what :func:`transferlib.datasets.collection.collect` says about the data, a cost that is none, a
+            folder that cannot be written, an unknown setting, too little memory or space.
     """
     check_profile(profile)
     check_device(device)
     check_home()
     columns = dict(columns or {})
-    collect(data, columns=columns, encoding=encoding)  # what is wrong is said before anything is started
+    found = collect(data, columns=columns, encoding=encoding)  # what is wrong is said before anything is started
+    cost_matrix(cost, found.classes)
     place = _writable(Path(out))
     alone, notes = sharing()
     for sentence in notes:
         print(sentence, file=sys.stderr)
     settings = {"data": str(Path(data).expanduser().resolve()), "place": str(place), "profile": profile, "seed": seed,
-                "device": device, "columns": columns, "encoding": encoding, "notes": notes}  # fmt: skip
+                "device": device, "columns": columns, "encoding": encoding, "notes": notes, "cost": cost}  # fmt: skip
     above = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
     environment = {"TRANSFERLIB_BUILD": str(place), "TRANSFERLIB_EXECUTOR": executor, "TRANSFERLIB_RECORD": "",
                    "TOKENIZERS_PARALLELISM": "false", "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE",
@@ -79,7 +83,7 @@ def report(
 
 def write(
     data: str, place: str, profile: str, seed: int, device: str, columns: Mapping[str, str] | None = None,
-    encoding: str = "", notes: Sequence[str] = (),
+    encoding: str = "", notes: Sequence[str] = (), cost: str = "",
 ) -> None:  # fmt: skip
     """The report in this process; ``TRANSFERLIB_BUILD`` is ``place``."""
     if notes:
@@ -94,6 +98,8 @@ def write(
     wrong, prices = mistakes(compared, way, seed), prices_table(checked, compared, choice, seed)
     learned = keep(checked, compared.draws, way, folder / "model", temperature=wrong.factor, seed=seed,
                    steps=spend["steps"], device=device)  # fmt: skip
+    card = model_card(Path(data).name, checked, compared, choice, wrong, learned, seed)
+    replace(folder / "model" / "MODEL_CARD.md", card.encode("utf-8", "backslashreplace"))
     for name, value, _ in measured(checked, compared, choice, wrong):
         run.metrics[name] = dict(value._asdict()) if isinstance(value, Interval) else value
     for way, row in prices.iterrows():
@@ -106,7 +112,7 @@ def write(
     for kind in ("metrics", "provenance", "sweeps"):
         with suppress(OSError):  # a folder that holds other things stays
             (folder / kind).rmdir()
-    parts = sections(checked, compared, choice, wrong, prices, learned, folder)
+    parts = sections(checked, compared, choice, wrong, prices, learned, folder, cost)
     replace(folder / "report.html", page(Path(data).name, answered(compared, choice), parts))
 
 

@@ -7,10 +7,12 @@ import pandas as pd
 from transferlib.course import figures
 from transferlib.datasets.found import printable
 from transferlib.own_data import plots
+from transferlib.own_data.after import after
 from transferlib.own_data.cautions import cautions
 from transferlib.own_data.checks import Check
 from transferlib.own_data.compare import Choice, Compared
 from transferlib.own_data.mistakes import Mistakes
+from transferlib.own_data.outside import outside
 from transferlib.own_data.page import code, decided, listed, note, shown, table
 from transferlib.own_data.plots import Drawn
 from transferlib.own_data.saved import load_model
@@ -36,7 +38,7 @@ def answered(compared: Compared, choice: Choice) -> str:
 
 def sections(
     checked: Check, compared: Compared, choice: Choice, wrong: Mistakes, prices: pd.DataFrame, learned: int,
-    folder: Path,
+    folder: Path, cost: str = "",
 ) -> list[tuple[str, list[str]]]:  # fmt: skip
     """(heading, pieces of HTML) of each part; figures are written to ``folder`` too, ``folder/model`` is loaded."""
     return [
@@ -53,6 +55,7 @@ def sections(
             table(prices.rename(index=compared.names), "costs"),
         ]),
         ("Where it is wrong", _wrong(checked, wrong, folder)),
+        *after(checked, outside(compared, choice.decision.strategy, wrong.factor), cost),
         ("What to watch out for on this data", [listed(cautions(checked, compared, choice, wrong))]),
         ("Take it along", _model(checked, learned, folder / "model")),
     ]  # fmt: skip
@@ -102,7 +105,7 @@ def _model(checked: Check, learned: int, folder: Path) -> list[str]:
     new = "new.jpg" if images else "a new text"
     return [
         listed([f"Saved in model/: {size:.0f} MB, {len(found.classes)} labels, {seen}.",
-                f"Learned from {learned} {'pictures' if images else 'texts'}."]),
+                f"Learned from {learned} {'pictures' if images else 'texts'}; MODEL_CARD.md says how it was judged."]),
         code(["from transferlib.own_data.saved import load_model", "model = load_model('model')",
               f'print(model.predict(["{new}"]))']),
         table(answers.set_index("item"), "answers of the saved model"),
