@@ -112,17 +112,26 @@ def plain(markdown: str, values: dict[str, str], sources: dict[str, str]) -> str
 
 def as_html(markdown: str) -> str:
     """A few paragraphs or a list as HTML; formulas in the line become MathML."""
+    from docutils.core import publish_parts
     from hs_katex import render
-    from markdown_it import MarkdownIt
 
     kept: list[str] = []
 
     def keep(found: re.Match[str]) -> str:
         kept.append(mathml(render(found[1])))
-        return f"\x02{len(kept) - 1}\x03"
+        return f"\ue000{len(kept) - 1}\ue001"
 
-    html = MarkdownIt("commonmark", {"html": False}).render(re.sub(r"(?<![\\$])\$([^$\n]+)\$", keep, markdown))
-    return re.sub("\x02(\\d+)\x03", lambda found: kept[int(found[1])], str(html))
+    source = re.sub(r"(?<![\\$])\$([^$\n]+)\$", keep, markdown)
+    # docutils finds the parser of MyST by this name; raw HTML and included files stay out.
+    settings = {"raw_enabled": False, "file_insertion_enabled": False, "doctitle_xform": False, "report_level": 4,
+                "myst_disable_syntax": ["html_inline", "html_block"]}  # fmt: skip
+    html = publish_parts(source, parser="myst", writer="html5", settings_overrides=settings)["body"]
+    return re.sub("\ue000(\\d+)\ue001", lambda found: kept[int(found[1])], str(html))
+
+
+def inline(markdown: str) -> str:
+    """One paragraph without its ``<p>``."""
+    return re.sub(r"^<p>(.*)</p>\s*$", r"\1", as_html(markdown), flags=re.S)
 
 
 def mathml(rendered: str) -> str:

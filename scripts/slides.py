@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 from entry import main
-from prose import Piece, as_html, glued, mathml, options, pieces, plain, references
+from prose import Piece, as_html, glued, inline, mathml, options, pieces, plain, references
 
 from transferlib.errors import UserError, nearest
 
@@ -31,7 +31,7 @@ def drawing(piece: Piece, folder: Path, notes: list[str], say: dict[str, dict[st
     """A slide with a drawing; its caption stands below it."""
     told, _ = options(piece.body)
     svg = (folder / f"{piece.argument}.svg").read_text(encoding="utf-8")
-    caption = f'<p class="caption">{as_html(plain(told.get("caption", ""), **say))[3:-5]}</p>'
+    caption = f'<p class="caption">{inline(plain(told.get("caption", ""), **say))}</p>'
     title = re.search(r"<title[^>]*>(.*?)</title>", svg, flags=re.S)
     return slide(title[1].strip() if title else escape(piece.section), svg + caption, notes)
 
@@ -50,9 +50,9 @@ def formula(piece: Piece) -> str:
 def guess(piece: Piece) -> str:
     """A slide that asks; the reasons stand in the notes."""
     found = re.findall(r"^- \[([ x])\] (.+?) :: (.+)$", piece.body, flags=re.M)
-    choices = "".join(f"<li>{as_html(choice)[3:-5]}</li>" for _, choice, _ in found)
+    choices = "".join(f"<li>{inline(choice)}</li>" for _, choice, _ in found)
     reasons = [as_html(f"**{'Yes' if right == 'x' else 'Not quite'}: {choice}** {why}") for right, choice, why in found]
-    return slide(as_html(piece.argument)[3:-5], f'<ol class="choices" type="A">{choices}</ol>', reasons)
+    return slide(inline(piece.argument), f'<ol class="choices" type="A">{choices}</ol>', reasons)
 
 
 def bullets(parts: list[Piece], title: str, say: dict[str, dict[str, str]]) -> list[str]:
