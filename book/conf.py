@@ -31,6 +31,7 @@ extensions = [
     "hs_teaching",
     "hs_widgets",
     "hs_frame",
+    "hs_colab",
     "hs_pages",
     "hs_graded",
     "hs_speed",
