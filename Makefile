@@ -82,8 +82,9 @@ pdf: $(READY) ## The built pages on paper, build/head-start.pdf; needs Chromium 
 
 epub: $(READY) ## The executed book for e-readers, in build/epub
 	@$(PY) scripts/book.py stage
-	@$(PY) -m sphinx -q -b epub -W --keep-going -n -d $(BUILD)/doctrees-epub $(BUILD)/src $(BUILD)/epub
-	@echo "The e-book: $(BUILD)/epub/HeadStart.epub"
+	@rm -rf $(BUILD)/epub
+	@$(PY) -m sphinx -q -b epub -t ebook -W --keep-going -n -d $(BUILD)/doctrees-epub $(BUILD)/src $(BUILD)/epub
+	@echo "The e-book: $(BUILD)/epub/head-start.epub"
 
 slides: $(READY) ## A deck for each executed chapter, in build/slides (CHAPTER=06)
 	@$(PY) scripts/book.py stage

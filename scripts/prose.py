@@ -3,7 +3,6 @@
 import json
 import re
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 
 FENCE = re.compile(r"^(:{3,}|`{3,})\{([\w-]+)\} *(.*)$")
@@ -113,7 +112,7 @@ def plain(markdown: str, values: dict[str, str], sources: dict[str, str]) -> str
 def as_html(markdown: str) -> str:
     """A few paragraphs or a list as HTML; formulas in the line become MathML."""
     from docutils.core import publish_parts
-    from hs_katex import render
+    from hs_katex import mathml, render
 
     kept: list[str] = []
 
@@ -132,9 +131,3 @@ def as_html(markdown: str) -> str:
 def inline(markdown: str) -> str:
     """One paragraph without its ``<p>``."""
     return re.sub(r"^<p>(.*)</p>\s*$", r"\1", as_html(markdown), flags=re.S)
-
-
-def mathml(rendered: str) -> str:
-    """The MathML inside what KaTeX wrote: every browser draws it without a font of ours."""
-    found = re.search(r"<math.*?</math>", rendered, flags=re.S)
-    return found[0] if found else f"<code>{escape(rendered)}</code>"

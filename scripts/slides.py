@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 from entry import main
-from prose import Piece, as_html, glued, inline, mathml, options, pieces, plain, references
+from prose import Piece, as_html, glued, inline, options, pieces, plain, references
 
 from transferlib.errors import UserError, nearest
 
@@ -38,7 +38,7 @@ def drawing(piece: Piece, folder: Path, notes: list[str], say: dict[str, dict[st
 
 def formula(piece: Piece) -> str:
     """A slide with a formula, in symbols and in words."""
-    from hs_katex import render
+    from hs_katex import mathml, render
 
     tex, _, words = options(piece.body)[1].partition("\n---\n")
     aligned = (
