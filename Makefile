@@ -12,6 +12,7 @@ KILLS     ?= 20
 LARGEST   ?= 10000
 PYTHON    ?= python3
 PORT      ?= 8000
+WHEELS    ?= no
 SEEDS     ?=
 PROCESSOR ?=
 RECORD    :=
@@ -38,7 +39,7 @@ HEALTHY := $(shell $(PY) scripts/venv.py check 2>/dev/null)
 BROKEN  := $(if $(filter True,$(HEALTHY)),,again)
 
 .DEFAULT_GOAL := help
-.PHONY: again help setup execute book read html pdf epub slides serve lab report test lint format bench flops lock audit test-latest mutants verify reference record replicate trust clean distclean
+.PHONY: again help setup execute book read html pdf epub slides bundle serve lab report test lint format bench flops lock audit test-latest mutants verify reference record replicate trust clean distclean
 
 help: ## Show this list
 	@echo "Head Start. Settings: PROFILE=smoke|cpu|gpu DEVICE=cpu|cuda SEED=0 CHAPTER=01,05 DATA_ROOT=folder JOBS=$(CORES)"
@@ -89,6 +90,9 @@ epub: $(READY) ## The executed book for e-readers, in build/epub
 slides: $(READY) ## A deck for each executed chapter, in build/slides (CHAPTER=06)
 	@$(PY) scripts/book.py stage
 	@$(PY) scripts/slides.py --only "$(CHAPTER)"
+
+bundle: $(READY) ## One zip for a machine without a network: book, package, record, weights (WHEELS=yes: GBs)
+	@$(PY) scripts/bundle.py --wheels "$(WHEELS)"
 
 serve: ## Read the book at http://localhost:8000
 	@test -f $(BUILD)/html/index.html || $(MAKE) --no-print-directory book

@@ -14,7 +14,7 @@ from sphinx.application import Sphinx
 
 VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
 # What only a script or a wide screen uses, or what the vocabulary of e-books lacks.
-DROPPED = re.compile(r"^(?:data-|tabindex$|popover|on|align$|border$|clear$|frame$|rules$)")
+DROPPED = re.compile(r"^(?:data-|tabindex$|popover|on|align$|border$|clear$|frame$|rules$|valign$)")
 
 
 class _Xhtml(HTMLParser):
@@ -115,6 +115,8 @@ def _context(app: Sphinx, name: str, template: str, context: dict[str, Any], doc
     theme = Path(app.srcdir) / "_static" / "hs.css"
     colours = palette(theme.read_text(encoding="utf-8")) | {"--hs-sans": "sans-serif", "--hs-serif": "serif"}
     context["body"] = page(context.get("body", ""), colours)
+    # MyST-NB's sheet styles what a screen shows; an e-book has one sheet, its own, beside the theme's.
+    context["css_files"] = [sheet for sheet in context["css_files"] if "mystnb" not in str(sheet)]
     context["title"] = unescape(re.sub(r"<[^>]+>", "", context.get("title", "")))
 
 
