@@ -64,16 +64,23 @@ def installed() -> int:
     return sum(file.size or 0 for found in importlib.metadata.distributions() for file in found.files or ())
 
 
-def collect(folder: Path, wanted: str, source: Path = ROOT, *words: str) -> None:
-    """Wheels of a project at ``source`` and of all that it needs, at the locked versions; ``words`` go to pip.
+def collect(folder: Path, project: Path, extras: str = "", *words: str) -> None:
+    """Wheels of a project and of all that it needs, at the versions of its lock where it has one; ``words`` go to pip.
 
     Raises ``UserError`` when pip cannot get one of them.
     """
-    project = f"{source}{wanted[wanted.index('[') :] if '[' in wanted else ''}"
-    lock = ["-c", str(source / "requirements.lock")] if (source / "requirements.lock").is_file() else []
+    lock = ["-c", str(project / "requirements.lock")] if (project / "requirements.lock").is_file() else []
     ask = [sys.executable, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check", "--wheel-dir", str(folder)]
-    if subprocess.run([*ask, *lock, *words, project], check=False).returncode:
-        raise UserError(f"pip could not collect the wheels of {wanted}: read above which one, or use WHEELS=no.")
+    if subprocess.run([*ask, *lock, *words, f"{project}{extras}"], check=False).returncode:
+        raise UserError("pip could not collect the wheels: read above which one is missing, or use WHEELS=no.")
+
+
+def project(folder: Path) -> Path:
+    """A copy of what the package is built from, because a build leaves files beside its sources."""
+    shutil.copytree(ROOT / "transferlib", folder / "transferlib", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "requirements.lock", "README.md", "LICENSE", "NOTICE"):
+        shutil.copy(ROOT / name, folder)
+    return folder
 
 
 def files(build: Path) -> list[tuple[Path, str]]:
@@ -119,15 +126,16 @@ def make(
     print(
         f"{len(content)} files of book, package and weights, {sum(p.stat().st_size for p, _ in content) / 1e6:.0f} MB"
     )
-    with tempfile.TemporaryDirectory(dir=build) as folder:
+    with tempfile.TemporaryDirectory(dir=build) as folder, tempfile.TemporaryDirectory() as sources:
         if with_wheels == "yes":
             free = shutil.disk_usage(build).free
             print(f"The environment takes {size / 1e9:.1f} GB; its wheels take less, and are fetched now.", flush=True)
             if free < 2 * size:
+                told = f"{free / 1e9:.1f} are free"
                 raise UserError(
-                    f"Twice {size / 1e9:.1f} GB are needed for the wheels and the zip; {free / 1e9:.1f} are free."
+                    f"Twice {size / 1e9:.1f} GB are needed for the wheels and the zip; {told}: use WHEELS=no."
                 )
-            collect(Path(folder), "transferlib[book]")
+            collect(Path(folder), project(Path(sources)), "[book]")
             content += [(path, f"wheels/{path.name}") for path in sorted(Path(folder).glob("*.whl"))]
         else:
             print(f"Without wheels. With WHEELS=yes they are added: of an environment of {size / 1e9:.1f} GB, here.")

@@ -81,8 +81,8 @@ def test_wheels_are_collected_and_installed_in_a_namespace_without_a_network(tmp
         (folder / f"{name.replace('-', '_')}.py").write_text("VALUE = 31\n")
     offline = ("--no-index", "--no-build-isolation")
     wheels = tmp_path / "bundle" / "wheels"
-    bundle.collect(wheels, "tiny-inner", tmp_path / "tiny-inner", *offline)
-    bundle.collect(wheels, "tiny-outer", tmp_path / "tiny-outer", *offline, "--find-links", str(wheels))
+    bundle.collect(wheels, tmp_path / "tiny-inner", "", *offline)
+    bundle.collect(wheels, tmp_path / "tiny-outer", "", *offline, "--find-links", str(wheels))
     assert sorted(path.name.split("-")[0] for path in wheels.glob("*.whl")) == ["tiny_inner", "tiny_outer"]
     here = f"{sys.version_info[0]}.{sys.version_info[1]}"
     install = tmp_path / "bundle" / "install.sh"
