@@ -46,7 +46,10 @@ LAB = """#!/bin/sh
 set -eu
 cd "$(dirname "$0")"
 export TRANSFERLIB_CACHE="$PWD/cache" TRANSFERLIB_RECORD="$PWD/book/record" HF_HUB_OFFLINE=1
-exec .venv/bin/python -m jupyterlab --config=scripts/lab.py --notebook-dir=. --LabApp.default_url=/lab/tree/notebooks
+mkdir -p .venv/share/jupyter/lab/settings
+cp scripts/lab.json .venv/share/jupyter/lab/settings/overrides.json
+set -- --config=scripts/lab.py --notebook-dir=. --LabApp.default_url=/lab/tree/notebooks "$@"
+exec .venv/bin/python -m jupyterlab "$@"
 """
 GUIDE = """# Head Start {version}, to carry
 
