@@ -12,6 +12,7 @@ KILLS     ?= 20
 LARGEST   ?= 10000
 PYTHON    ?= python3
 PORT      ?= 8000
+WHEELS    ?= no
 SEEDS     ?=
 PROCESSOR ?=
 RECORD    :=
@@ -38,7 +39,7 @@ HEALTHY := $(shell $(PY) scripts/venv.py check 2>/dev/null)
 BROKEN  := $(if $(filter True,$(HEALTHY)),,again)
 
 .DEFAULT_GOAL := help
-.PHONY: again help setup execute book read html serve lab report test lint format bench flops lock audit test-latest mutants verify reference record replicate trust clean distclean
+.PHONY: again help setup execute book read html pdf epub slides bundle serve lab report test lint format bench flops lock audit test-latest mutants verify reference record replicate trust clean distclean
 
 help: ## Show this list
 	@echo "Head Start. Settings: PROFILE=smoke|cpu|gpu DEVICE=cpu|cuda SEED=0 CHAPTER=01,05 DATA_ROOT=folder JOBS=$(CORES)"
@@ -76,6 +77,22 @@ html: $(READY) ## Render the pages from what was executed, without executing
 	@$(PY) scripts/book.py stage
 	@$(PY) -m sphinx -q -b html -W --keep-going -n -d $(BUILD)/doctrees $(BUILD)/src $(BUILD)/html
 	@echo "The book: $(BUILD)/html/index.html"
+
+pdf: $(READY) ## The built pages on paper, build/head-start.pdf; needs Chromium (CHAPTER=06)
+	@$(PY) scripts/pdf.py --chapter "$(CHAPTER)"
+
+epub: $(READY) ## The executed book for e-readers, in build/epub
+	@$(PY) scripts/book.py stage
+	@rm -rf $(BUILD)/epub
+	@$(PY) -m sphinx -q -b epub -t ebook -W --keep-going -n -d $(BUILD)/doctrees-epub $(BUILD)/src $(BUILD)/epub
+	@echo "The e-book: $(BUILD)/epub/head-start.epub"
+
+slides: $(READY) ## A deck for each executed chapter, in build/slides (CHAPTER=06)
+	@$(PY) scripts/book.py stage
+	@$(PY) scripts/slides.py --only "$(CHAPTER)"
+
+bundle: $(READY) ## One zip for a machine without a network: book, package, record, weights (WHEELS=yes: GBs)
+	@$(PY) scripts/bundle.py --wheels "$(WHEELS)"
 
 serve: ## Read the book at http://localhost:8000
 	@test -f $(BUILD)/html/index.html || $(MAKE) --no-print-directory book

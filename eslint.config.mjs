@@ -3,7 +3,7 @@ import js from "@eslint/js";
 
 const BROWSER = [
   "CSS", "DocumentFragment", "HTMLElement", "MutationObserver", "ResizeObserver", "URLSearchParams", "addEventListener",
-  "clearTimeout", "console", "document", "getSelection", "innerHeight", "localStorage", "location", "matchMedia",
+  "clearTimeout", "console", "document", "getSelection", "history", "innerHeight", "localStorage", "location", "matchMedia",
   "navigator", "performance", "requestAnimationFrame", "scrollX", "scrollY", "setTimeout", "window",
 ];
 
@@ -18,5 +18,5 @@ export default [
       "prefer-const": "error",
     },
   },
-  { files: ["book/_static/*.js"], languageOptions: { sourceType: "script" } },
+  { files: ["book/_static/*.js", "scripts/*.js"], languageOptions: { sourceType: "script" } },
 ];

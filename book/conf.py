@@ -3,6 +3,7 @@
 import os
 import sys
 from datetime import UTC, datetime
+from importlib import metadata
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -31,16 +32,20 @@ extensions = [
     "hs_teaching",
     "hs_widgets",
     "hs_frame",
+    "hs_colab",
     "hs_pages",
+    "hs_graded",
     "hs_speed",
     "hs_reference",
     "hs_terms",
     "hs_search",
+    "hs_ebook",
 ]
 root_doc = "index"
 exclude_patterns = [
     "reference/interoperation.md",
     "_data",
+    "_ebook",
     "_ext",
     "_static",
     "_templates",
@@ -97,3 +102,13 @@ html_copy_source = True
 html_sourcelink_suffix = ""
 html_permalinks_icon = "#"
 html_domain_indices = False
+
+# What `make epub` needs, which sets the tag: the theme of Sphinx, a small style sheet, and no script.
+if tags.has("ebook"):  # noqa: F821, Sphinx defines it
+    templates_path, html_static_path, html_favicon = [], ["_ebook"], None
+    version = metadata.version("transferlib")
+    epub_basename, epub_title = "head-start", "Head Start: a measured course on transfer learning"
+    epub_identifier = epub_uid = f"head-start-{version}"
+    epub_author = epub_publisher = author
+    epub_css_files = ["hs-ebook.css"]
+    epub_show_urls, epub_use_index, epub_tocdepth = "no", False, 2

@@ -1,6 +1,7 @@
 """Formulas become HTML and MathML while the book is built: readers need no script and no network."""
 
 import json
+import re
 from functools import cache
 from html import escape
 from pathlib import Path
@@ -39,9 +40,14 @@ def render(tex: str, display: bool = False) -> str:
         raise ValueError(f"formula {tex!r}: {found[0] if found else error}") from None
 
 
-def _safe(tex: str, display: bool, node: nodes.Node) -> str:
+def mathml(rendered: str) -> str:
+    """The MathML inside what KaTeX wrote: e-readers and slides draw it without a font of ours."""
+    return re.search(r"<math.*?</math>", rendered, flags=re.S)[0]  # type: ignore[index]
+
+
+def _safe(tex: str, display: bool, node: nodes.Node, builder: str) -> str:
     try:
-        return render(tex, display)
+        return mathml(render(tex, display)) if builder == "epub" else render(tex, display)
     except ValueError as error:
         log.warning("%s", error, location=node)
         return f"<code>{escape(tex)}</code>"
@@ -49,7 +55,7 @@ def _safe(tex: str, display: bool, node: nodes.Node) -> str:
 
 def visit_inline(translator: Any, node: nodes.math) -> None:
     """``<span class="hs-math">`` with the formula set in the line."""
-    translator.body.append(f'<span class="hs-math">{_safe(node.astext(), False, node)}</span>')
+    translator.body.append(f'<span class="hs-math">{_safe(node.astext(), False, node, translator.builder.name)}</span>')
     raise nodes.SkipNode
 
 
@@ -61,7 +67,7 @@ def visit_block(translator: Any, node: nodes.math_block) -> None:
             tex = "\\begin{aligned}" + tex + "\\end{aligned}"
     # tabindex: a formula wider than a phone scrolls sideways, also from the keyboard.
     translator.body.append(translator.starttag(node, "div", CLASS="hs-equation", tabindex="0", role="group"))
-    translator.body.append(_safe(tex, True, node))
+    translator.body.append(_safe(tex, True, node, translator.builder.name))
     number = node.get("number")
     if number:
         translator.body.append(f'<span class="hs-equation__number">({number})</span>')

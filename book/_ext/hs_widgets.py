@@ -64,7 +64,9 @@ class Widget(SphinxDirective):
 
 
 def _write(app: Sphinx, config: Any) -> None:
-    """Put the bundle and the style sheets where Sphinx collects static files."""
+    """Put the bundle and the style sheets where Sphinx collects static files; an e-book runs no script."""
+    if app.tags.has("ebook"):
+        return
     folder = Path(app.doctreedir) / "hs_static"
     folder.mkdir(parents=True, exist_ok=True)
     files = {"hs-widgets.js": bundle(), "hs-widgets.css": styles()}

@@ -1,6 +1,7 @@
 """Words that the book explains, and sources that it names: each once, and none that leads nowhere. Nothing is built."""
 
 import re
+import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterable
@@ -80,3 +81,55 @@ def test_the_readers_of_this_file_find_what_they_look_for() -> None:
     assert terms(page + "\n:symbols: r = rank | rank; q = query") == {"features", "probe", "lora", "rank"}
     assert cited(page) == {"a2020", "b2021"}
     assert twice(entries("```{glossary}\nAdam\n  One.\n\nadam\n  Two.\n```")) == ["adam"]
+
+
+KEPT = [line.split(maxsplit=1) for line in read(Path(__file__).with_name("kept_words.txt")).splitlines()[1:]]
+WRITTEN = [*PAGES, *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "RELEASING.md"))]
+
+
+def american() -> dict[str, str]:
+    """American spelling → British spelling, from codespell's own list read backwards."""
+    codespell = pytest.importorskip("codespell_lib", reason="codespell is not installed: spelling is not checked")
+    listed = read(Path(codespell.__file__).parent / "data" / "dictionary_en-GB_to_en-US.txt")
+    pairs = [line.split("->") for line in listed.splitlines() if "->" in line]
+    kept = {word for word, reason in KEPT if reason.startswith("us:")}
+    return {word.strip(): british for british, us in pairs for word in us.split(",") if word.strip() not in {"", *kept}}
+
+
+def prose(page: str) -> str:
+    """A page without its code, formulas, citations and addresses."""
+    page = re.sub(r"^(`{3,})(?:\{code-cell\}|\w*\n).*?^\1\s*$", "", page, flags=re.M | re.S)
+    return re.sub(r"\{cite[^`]*`[^`]*`|`[^`\n]*`|\$[^$]*\$|https?://\S+", "", page)
+
+
+def foreign(page: str, spelt: dict[str, str]) -> list[str]:
+    words = re.findall(r"[A-Za-z]+", prose(page))
+    return [f"{word}: write {spelt[word.lower()]}" for word in words if spelt.get(word.lower())]
+
+
+def misspelt(*paths: Path) -> list[str]:
+    """What codespell finds in some files or folders, the kept words aside."""
+    pytest.importorskip("codespell_lib", reason="codespell is not installed: spelling is not checked")
+    flags = ["--builtin", "clear,rare", "--quiet-level", "3", "--skip", "*.npz,*.json,*.js,*.css,*.svg,embedded,vendor"]
+    kept = ["--ignore-words-list", ",".join(word for word, _ in KEPT)]
+    done = subprocess.run([sys.executable, "-m", "codespell_lib", *flags, *kept, *map(str, paths)],
+                          capture_output=True, text=True, cwd=ROOT)  # fmt: skip
+    assert not done.stderr, done.stderr
+    return done.stdout.splitlines()
+
+
+def test_every_word_is_spelt_right() -> None:
+    folders = [ROOT / name for name in ("transferlib", "scripts", "book/_ext", "book/references.bib", "NOTICE")]
+    assert not misspelt(*WRITTEN, *folders)
+
+
+@pytest.mark.parametrize("path", WRITTEN, ids=lambda path: path.stem)
+def test_prose_is_british(path: Path) -> None:
+    assert not foreign(read(path), american())
+
+
+def test_the_spelling_tests_see_a_mistake(tmp_path: Path) -> None:
+    (tmp_path / "page.md").write_text("Teh regresion of Frome.\n")
+    assert [line.split(": ")[-1] for line in misspelt(tmp_path)] == ["Teh ==> The", "regresion ==> regression"]
+    page = "The color of `color` and $color$.\n\n```{code-cell}\ncenter = 1\n```\n\nIt has practice.\n"
+    assert foreign(page, american()) == ["color: write colour"]
