@@ -32,6 +32,7 @@ extensions = [
     "hs_widgets",
     "hs_frame",
     "hs_pages",
+    "hs_numbers",
     "hs_speed",
     "hs_reference",
     "hs_terms",
