@@ -115,7 +115,7 @@ def render(tmp_path_factory):
 
     nocolor()
 
-    def build(markdown: str, notation: str = "") -> tuple[str, str]:
+    def build(markdown: str, notation: str = "", files: dict[str, str] | None = None) -> tuple[str, str]:
         folder = tmp_path_factory.mktemp("book")
         source = folder / "src"
         source.mkdir()
@@ -127,8 +127,9 @@ def render(tmp_path_factory):
             "myst_enable_extensions = ['colon_fence', 'dollarmath']\nexclude_patterns = ['notation.md']\n"
         )
         (source / "index.md").write_text(f"# A page\n\n{markdown}\n")
-        if notation:
-            (source / "notation.md").write_text(notation)
+        for name, content in {**(files or {}), **({"notation.md": notation} if notation else {})}.items():
+            (source / name).parent.mkdir(parents=True, exist_ok=True)
+            (source / name).write_text(content)
         warnings = StringIO()
         with docutils_namespace():
             Sphinx(source, source, folder / "out", folder / "doctrees", "html", status=None, warning=warnings).build()

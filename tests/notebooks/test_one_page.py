@@ -104,7 +104,7 @@ def test_the_springs_are_the_penalty_of_the_package_on_the_fisher_of_the_formula
     expected = torch.zeros(4, 3)
     for x, _ in examples:
         p = (x @ start["weight"].T + start["bias"]).softmax(1)
-        answer = torch.distributions.Categorical(p).sample()
+        answer = torch.multinomial(p, 1)[:, 0]
         error = p[0] - torch.nn.functional.one_hot(answer[0], 4)
         expected += torch.outer(error, x[0]).square() / 5
     assert torch.allclose(space["fisher"]["weight"], expected, atol=1e-6)
@@ -119,7 +119,7 @@ def test_the_springs_are_the_penalty_of_the_package_on_the_fisher_of_the_formula
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-    assert penalty.penalty(twin) > 0 and float(loss) == pytest.approx(float(space["loss"]), rel=1e-5)
+    assert penalty.penalty(twin) > 0 and loss.item() == pytest.approx(space["loss"].item(), rel=1e-5)
 
 
 def test_each_number_of_the_page_is_a_claim_that_its_chapter_makes() -> None:
