@@ -1,5 +1,6 @@
 """The page that tells everything: its snippets run as they stand, and its numbers are claims that chapters make."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -122,14 +123,25 @@ def test_the_springs_are_the_penalty_of_the_package_on_the_fisher_of_the_formula
     assert penalty.penalty(twin) > 0 and loss.item() == pytest.approx(space["loss"].item(), rel=1e-5)
 
 
-def test_each_number_of_the_page_is_a_claim_that_its_chapter_makes() -> None:
-    """The name stands in the chapter's source, or in the metrics of the kept reference run where it is put together."""
-    import json
+NUMBER = re.compile(r"\{number\}`(\d\d) ([\w-]+)`")
+GUIDE = (ROOT / "book" / "decision-guide.md").read_text(encoding="utf-8")
 
-    numbers = re.findall(r"\{number\}`(\d\d) ([\w-]+)`", PAGE)
-    assert len(numbers) >= 20 and not {chapter for chapter, _ in numbers} & {"07", "08"}
-    for chapter, key in numbers:
-        (source,) = (ROOT / "notebooks").glob(f"{chapter}_*.md")
-        kept = json.loads((ROOT / "book" / "reference" / f"{chapter}.json").read_text(encoding="utf-8"))
-        literal = f'"{key}"' in source.read_text(encoding="utf-8")
-        assert literal or key in {claim["id"] for claim in kept["claims"]}, f"chapter {chapter} makes no claim {key!r}"
+
+def kept(chapter: str) -> dict[str, str]:
+    """The claims of a chapter's reference run and their verdicts."""
+    claims = json.loads((ROOT / "book" / "reference" / f"{chapter}.json").read_text(encoding="utf-8"))["claims"]
+    return {claim["id"]: claim["verdict"] for claim in claims}
+
+
+@pytest.mark.parametrize("page", [PAGE, GUIDE], ids=["one-page", "decision-guide"])
+def test_each_number_of_a_page_is_a_claim_that_its_chapter_makes_and_that_holds(page: str) -> None:
+    numbers = NUMBER.findall(page)
+    assert len(numbers) >= 20
+    verdicts = {f"{chapter} {key}": kept(chapter).get(key) for chapter, key in numbers}
+    assert not {name: verdict for name, verdict in verdicts.items() if verdict not in ("holds", "null", "fact")}
+
+
+def test_each_answer_of_the_decision_guide_rests_on_a_claim_or_says_that_it_is_advice() -> None:
+    answers = re.findall(r"^: (.*)$", GUIDE, re.MULTILINE)
+    assert len(answers) >= 18
+    assert not [answer for answer in answers if not NUMBER.search(answer) and "*Advice*" not in answer]
