@@ -1,4 +1,4 @@
-"""``{number}``: a claim's value on another page, with its interval and a link; a name that no chapter has is refused."""
+"""``{number}``: a claim's value on another page, with its interval and a link; an unknown name is refused."""
 
 import json
 import sys

@@ -87,7 +87,7 @@ def test_the_lora_learns_and_saves_the_correction_alone(tmp_path: Path, monkeypa
 
 
 def test_the_springs_are_the_penalty_of_the_package_on_the_fisher_of_the_formula() -> None:
-    from transferlib.continual.penalties import EWC as Package
+    from transferlib.continual import penalties
 
     torch.manual_seed(0)
     model = torch.nn.Linear(3, 4)
@@ -113,7 +113,7 @@ def test_the_springs_are_the_penalty_of_the_package_on_the_fisher_of_the_formula
     # The last loss was taken after one step: step once from the start, and add the package's penalty.
     twin = torch.nn.Linear(3, 4)
     twin.load_state_dict(start)
-    penalty = Package(twin, space["fisher"], start, lam=7.0)
+    penalty = penalties.EWC(twin, space["fisher"], start, lam=7.0)
     optimiser = torch.optim.SGD(twin.parameters(), lr=0.1)
     for x, y in new:
         loss = torch.nn.functional.cross_entropy(twin(x), y) + penalty.penalty(twin)
