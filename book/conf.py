@@ -35,6 +35,7 @@ extensions = [
     "hs_colab",
     "hs_pages",
     "hs_graded",
+    "hs_numbers",
     "hs_speed",
     "hs_reference",
     "hs_terms",

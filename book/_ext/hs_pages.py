@@ -16,8 +16,6 @@ from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
-from transferlib.errors import nearest
-
 
 class _Page(SphinxDirective):
     """A directive without content that reads the executed chapters."""
@@ -211,25 +209,6 @@ def linked(claim: str, chapter: Chapter, key: str) -> str:
     return inner.removesuffix("</div>") + f'<p class="hs-claim__link">{where}</p></div>'
 
 
-class Measured(_Page):
-    """``{measured} 06 params``: the claim's box where chapter 06 measured it, nothing before that."""
-
-    required_arguments = 2
-
-    def run(self) -> list[nodes.Node]:
-        number, key = self.arguments
-        if number not in NAMES:
-            raise self.error(f"measured: chapter {number!r} is unknown; write 01 to 15.")
-        chapter = next((c for c in self.chapters() if c.number == number), None)
-        if chapter is None:
-            return []
-        known = [name.removeprefix("claim-") for name in chapter.claims]
-        if key not in known:
-            raise self.error(f"measured: chapter {number} makes no claim {key!r}; {nearest(key, known)}")
-        key = f"claim-{key}"
-        return [self.raw(linked(chapter.claims[key], chapter, key))]
-
-
 class Gallery(_Page):
     """Every widget of the book, alive, with a link to the chapter it comes from."""
 
@@ -270,7 +249,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
         ("provenance", Provenance),
         ("claims", Claims),
         ("replicate", Replicate),
-        ("measured", Measured),
         ("gallery", Gallery),
         ("exercises", Exercises),
     ]:

@@ -115,20 +115,21 @@ def render(tmp_path_factory):
 
     nocolor()
 
-    def build(markdown: str, notation: str = "") -> tuple[str, str]:
+    def build(markdown: str, notation: str = "", files: dict[str, str] | None = None) -> tuple[str, str]:
         folder = tmp_path_factory.mktemp("book")
         source = folder / "src"
         source.mkdir()
         (source / "conf.py").write_text(
             f"import sys; sys.path.insert(0, {str(EXT)!r})\n"
             "extensions = ['myst_parser', 'hs_katex', 'hs_reading', 'hs_teaching', 'hs_widgets']\n"
-            "extensions += ['hs_pages', 'hs_terms', 'hs_reference']\n"
+            "extensions += ['hs_pages', 'hs_numbers', 'hs_terms', 'hs_reference']\n"
             "html_theme = 'basic'\nhtml_math_renderer = 'hs_katex'\n"
             "myst_enable_extensions = ['colon_fence', 'dollarmath']\nexclude_patterns = ['notation.md']\n"
         )
         (source / "index.md").write_text(f"# A page\n\n{markdown}\n")
-        if notation:
-            (source / "notation.md").write_text(notation)
+        for name, content in {**(files or {}), **({"notation.md": notation} if notation else {})}.items():
+            (source / name).parent.mkdir(parents=True, exist_ok=True)
+            (source / name).write_text(content)
         warnings = StringIO()
         with docutils_namespace():
             Sphinx(source, source, folder / "out", folder / "doctrees", "html", status=None, warning=warnings).build()

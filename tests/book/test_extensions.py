@@ -35,7 +35,6 @@ from transferlib.moved import FOLDERS, MODULES  # noqa: E402
         (":::{formula}\n:symbols: r\nr\n---\nwords\n:::", "symbols 'r': write 'symbol = its name'"),
         (":::{notation} A table\nx\n:::", "notation line 'x': write 'LaTeX | name'"),
         ("{chapter}`99`", "chapter role: '99' names no chapter; write 01 to 15"),
-        ("```{measured} 99 lead\n```", "chapter '99' is unknown; write 01 to 15."),
         ("```{api} attic\n```", "api: 'attic' is unknown; write one of overview, techniques, chapters."),
         (":::{depth-end}\n:::", "depth-end: there is no depth-start before it in this section."),
         (

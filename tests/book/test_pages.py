@@ -2,6 +2,7 @@
 
 import re
 from html.parser import HTMLParser
+from itertools import product
 from pathlib import Path
 from urllib.parse import unquote, urldefrag
 
@@ -83,10 +84,10 @@ def test_every_page_is_quiet_accessible_and_fits_a_phone(site, pages, tab):
     assert not wrong, "\n".join(wrong)
 
 
-def test_a_chapter_unfolded_to_research_is_accessible_in_symbols_and_in_words(site, chapter, tab):
+def test_a_page_unfolded_to_research_is_accessible_in_symbols_and_in_words(site, chapter, tab):
     page = tab()
-    for formulas in ("symbols", "words"):
-        page.goto(f"{site}{chapter}?depth=3&formulas={formulas}")
+    for name, formulas in product((chapter, "one-page.html"), ("symbols", "words")):
+        page.goto(f"{site}{name}?depth=3&formulas={formulas}")
         page.evaluate(SETTLED)
         page.evaluate(AXE)
         assert page.evaluate(RUN) == []
@@ -101,6 +102,17 @@ def test_a_page_opens_from_disk(book, chapter, tab):
     page.keyboard.type("catastrophic forgetting")
     page.wait_for_selector(".hs-find li")
     assert page.troubles == []
+
+
+def test_the_whole_story_on_one_page_is_the_first_button_and_fills_four_sheets(site, tab):
+    page = tab()
+    page.goto(site + "index.html")
+    page.locator(".hs-go a").first.click()
+    page.wait_for_url("**/one-page.html")
+    page.evaluate(SETTLED)
+    page.emulate_media(media="print")
+    sheets = page.pdf(format="A4").count(b"/Type /Page\n")
+    assert 1 < sheets <= 4
 
 
 def test_every_page_reads_without_javascript(site, pages, tab):

@@ -72,3 +72,15 @@ def test_the_cost_is_that_of_the_reference_run(tmp_path: Path) -> None:
     assert "processor" not in hs_teaching.badge("01", [], tmp_path)
     with pytest.raises(ValueError, match="the weights 'resnet' are not packaged"):
         hs_teaching.badge("01", ["resnet"], tmp_path)
+
+
+def test_the_map_of_the_front_page_shows_each_chapter_of_the_book_and_each_part() -> None:
+    import re
+
+    from hs_chapters import NAMES, PARTS, ROMAN
+
+    svg = (ROOT / "book" / "_static" / "drawings" / "00-map.svg").read_text(encoding="utf-8")
+    assert re.findall(r"num \w+\">(\d\d)<", svg) == sorted(NAMES)
+    assert [f"{roman} · {name}" for roman, (name, _) in zip(ROMAN, PARTS, strict=True)] == re.findall(
+        r'class="head">([^<]+)<', svg
+    )

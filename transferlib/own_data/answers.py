@@ -56,7 +56,10 @@ def answering(saved: SavedModel) -> Callable[[Any], Tensor]:
 
 
 def opened(file: Path, about: Mapping[str, Any]) -> Tensor | str:
-    """A picture, or the text of a file, as the saved model ``about`` itself reads it. Raises ``ValueError`` with the reason in a few words."""
+    """A picture, or the text of a file, as the saved model that ``about`` describes reads it.
+
+    Raises ``ValueError`` with the reason in a few words.
+    """
     try:
         if about["kind"] == "images":
             return read(file, about["size"], tuple(about["span"]) if about.get("span") else None)

@@ -1,0 +1,57 @@
+"""``{number}``: a claim's value on another page, with its interval and a link; an unknown name is refused."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "book" / "_ext"))
+import hs_numbers  # noqa: E402
+
+
+def claim(kind: str = "claim", verdict: str = "holds", unit: str = "points") -> dict[str, Any]:
+    value = {"mean": -0.5234, "low": -4.189, "high": 3.166}
+    return {"id": "near-full", "kind": kind, "verdict": verdict, "unit": unit, "digits": 1, "value": value}
+
+
+def test_a_number_is_printed_with_its_interval_and_says_when_this_run_is_weaker() -> None:
+    assert hs_numbers.printed(claim()) == "−0.5\u00a0points [−4.2,\u00a03.2]"
+    assert hs_numbers.printed(claim(verdict="weaker")).endswith("3.2] (weaker\u00a0in\u00a0this\u00a0run)")
+    assert hs_numbers.printed(claim(verdict="unchecked")) == hs_numbers.printed(claim())  # as in a smoke run
+    assert hs_numbers.printed(claim(kind="fact", unit="")) == "−0.5"
+
+
+def executed() -> dict[str, str]:
+    """Chapter 06 as the build finds it: an executed notebook, and metrics with one claim."""
+    page = json.dumps({"cells": [{"cell_type": "markdown", "source": "# LoRA\n\nText."}, output()]})
+    return {"chapters/06_lora.ipynb": page, "_data/metrics/06.json": json.dumps({"claims": [claim()], "metrics": {}})}
+
+
+def output() -> dict[str, Any]:
+    box = '<div class="hs-claim" id="claim-near-full"></div>'
+    return {"cell_type": "code", "source": "", "outputs": [{"data": {"text/html": box}}]}
+
+
+def test_a_number_leads_to_the_claim_of_its_chapter(render) -> None:
+    page, _ = render("It is {number}`06 near-full`.", files=executed())
+    assert 'href="chapters/06_lora.html#claim-near-full"' in page and "[−4.2,\u00a03.2]" in page
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("06 near-ful", "number: chapter 06 makes no claim 'near-ful'; did you mean 'near-full'? Known: near-full."),
+        ("99 near-full", "number: '99 near-full' names no claim; write a chapter and a claim, as in '06 near-full'."),
+    ],
+)
+def test_a_number_that_no_chapter_has_stops_the_build_in_one_sentence(render, name: str, sentence: str) -> None:
+    _, warnings = render(f"It is {{number}}`{name}`.", files=executed())  # `make html` runs Sphinx with -W
+    assert sentence in warnings
+
+
+def test_a_number_of_a_chapter_that_was_not_executed_says_so(render) -> None:
+    page, warnings = render("It is {number}`06 near-full`.")
+    assert warnings == "" and "a number that chapter 6 has not measured yet" in page

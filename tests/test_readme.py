@@ -1,0 +1,31 @@
+"""What the README promises: commands that the Makefile has, and sizes and times that were measured."""
+
+import json
+import re
+from pathlib import Path
+
+from transferlib.backbones.weights import MANIFEST
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+TARGETS = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+
+
+def test_the_makefile_has_each_command_that_is_named() -> None:
+    named = set(re.findall(r"(?:^|`)make ([a-z-]+)", README, re.MULTILINE))
+    assert {"read", "lab", "book"} <= named <= set(TARGETS)
+
+
+def test_the_weights_are_as_large_as_it_says() -> None:
+    (said,) = re.findall(r"(\d+) MB of weights", README)
+    size = sum(file["bytes"] for weights in MANIFEST.values() for file in weights["files"].values()) / 1e6
+    assert abs(int(said) - size) < 5
+
+
+def test_the_experiments_take_no_longer_than_it_says() -> None:
+    """On two cores. A chapter whose reference run found results on the disk says nothing on what they cost."""
+    assert "about half an hour" in README
+    runs = [json.loads(path.read_text(encoding="utf-8")) for path in (ROOT / "book" / "reference").glob("[01]?.json")]
+    measured = [run["provenance"] for run in runs if run["provenance"].get("cells_kept") == 0]
+    minutes = sum(run["processor_seconds"] for run in measured) / 60 / 2
+    assert 0 < minutes < 36
