@@ -33,6 +33,7 @@ extensions = [
     "hs_frame",
     "hs_pages",
     "hs_speed",
+    "hs_lab",
     "hs_reference",
     "hs_terms",
     "hs_search",
