@@ -528,7 +528,7 @@
       if (!lines.length) return [];
       const list = make("ul", "hs-lab__warnings");
       list.append(...lines.map((line) => make("li", "", line)));
-      return [make("h3", "", "What may be wrong with the piles"), list];
+      return [make("h2", "", "What may be wrong with the piles"), list];
     }
 
     /** @param {ReturnType<typeof stateOf>} state */
@@ -539,7 +539,7 @@
         button("The head (JSON)", () => save("head.json", "application/json", JSON.stringify({ backbone: "efficientnet-lite0", size: SIDE, classes: piles.map((p) => p.name), ...result.head }))),
         button("The numbers (CSV)", () => save("numbers.csv", "text/csv", ["way,n,mean,lo,hi", ...data.strategies.flatMap((s) => s.n.map((n, i) => [s.id, n, s.mean[i], s.lo[i], s.hi[i]].join(",")))].join("\n"))),
       );
-      return [make("h3", "", "Take it away"), row];
+      return [make("h2", "", "Take it away"), row];
     }
 
     function holding() {
@@ -558,7 +558,7 @@
         answer.replaceChildren(make("p", "", words), row);
         worker.postMessage({ kind: "forget", ids: [message.id] });
       };
-      box.append(make("h3", "", "Hold a new photograph in"), input, answer);
+      box.append(make("h2", "", "Hold a new photograph in"), input, answer);
       return box;
     }
     /** @type {(message: {answer: number, of: number, right: number, id: number, alike: {id: number}[]}) => void} */
