@@ -1,4 +1,4 @@
-"""``:::{photo-lab}``: the page where readers measure on their own photographs, and the two scripts that the build makes.
+"""``:::{photo-lab}``: the page where readers measure on their own photographs, and two scripts that the build makes.
 
 A page opened from disk may not fetch, so the network comes as a classic script: BatchNorm folded into the convolutions,
 half precision, gzip, base64. The ready-made piles are a few embedded pictures. Neither file is ever committed.

@@ -14,17 +14,17 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from transferlib.backbones.images import image_backbone
+from transferlib.backbones.images import ImageBackbone, SmallCNN, image_backbone
 from transferlib.datasets.budgets import nested_subset
 from transferlib.errors import UserError
 from transferlib.tuning import strategies
 from transferlib.tuning.probes import fit_probe, probe_answers
 from transferlib.tuning.training import fit
 
-ROOT = Path(__file__).resolve().parents[2]
-LAB = ROOT / "book" / "_static" / "lab"
-sys.path.insert(0, str(ROOT / "book" / "_ext"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "book" / "_ext"))
 import hs_lab
+
+LAB = Path(__file__).resolve().parents[2] / "book" / "_static" / "lab"
 
 
 @pytest.fixture
@@ -134,8 +134,6 @@ def test_leaving_one_out_equals_refitting_without_it(node):
 
 
 def test_the_small_network_trains_as_pytorch_does(node, tmp_path):
-    from transferlib.backbones.images import ImageBackbone, SmallCNN
-
     torch.manual_seed(0)
     cnn = SmallCNN(8)
     model = strategies.Classifier(
@@ -144,7 +142,7 @@ def test_the_small_network_trains_as_pytorch_does(node, tmp_path):
     x, y = pictures(12, 32, 32), torch.arange(12) % 2
     start = [p.detach().flatten().tolist() for p in model.parameters()]
     history = fit(model, x, y, lr=0.003, steps=30)
-    lines = """const planes = given.x.map((p) => Float32Array.from(p));
+    lines = """const planes = given.x.map((p) => Float64Array.from(p));
         const cnn = probe.smallCNN({classes: 2, start: given.start});
         out = {losses: cnn.train(planes, given.y), answers: planes.map(cnn.predict)};"""
     found = node(lines, x=(x.float() / 127.5 - 1).flatten(1).tolist(), y=y.tolist(), start=start)

@@ -85,7 +85,12 @@
         let [a0, a1, a2, a3] = [b[o], b[o + 1], b[o + 2], b[o + 3]];
         let [b0, b1, b2, b3] = [a0, a1, a2, a3];
         for (let i = 0; i < from; i += 1) {
-          const [left, right, k0, k1, k2, k3] = [x[xa + i], x[xb + i], w[w0 + i], w[w1 + i], w[w2 + i], w[w3 + i]];
+          const left = x[xa + i];
+          const right = x[xb + i];
+          const k0 = w[w0 + i];
+          const k1 = w[w1 + i];
+          const k2 = w[w2 + i];
+          const k3 = w[w3 + i];
           a0 += left * k0; a1 += left * k1; a2 += left * k2; a3 += left * k3;
           b0 += right * k0; b1 += right * k1; b2 += right * k2; b3 += right * k3;
         }

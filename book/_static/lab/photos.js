@@ -156,7 +156,7 @@
       const pixels = probe.gram(ids.map((id) => seen.get(id).small));
       const planes = ids.map((id) => {
         const { small } = seen.get(id);
-        return Float32Array.from({ length: small.length }, (_, i) => small[3 * (i % 1024) + Math.floor(i / 1024)] / 127.5 - 1);
+        return Float64Array.from({ length: small.length }, (_, i) => small[3 * (i % 1024) + Math.floor(i / 1024)] / 127.5 - 1);
       });
       const orders = Array.from({ length: draws }, (_, seed) => probe.nested(y, budgets[budgets.length - 1], seed));
       /** One way of learning on every draw and budget. @param {(rows: number[], test: number[], seed: number) => number[]} learn */

@@ -185,27 +185,58 @@
     return sum;
   }
 
-  /** A convolution of one padded picture, 3 × 3. `grad` adds the gradients instead. @param {Float32Array} x
-   * @param {number} xo @param {Float32Array} w @param {Float32Array} out @param {number} oo @param {number} from
-   * @param {number} to @param {number} side @param {{w: Float32Array, x: Float32Array | null} | null} grad */
-  function conv(x, xo, w, out, oo, from, to, side, grad) {
-    const wide = side + 2;
-    for (let o = 0; o < to; o += 1) for (let i = 0; i < from; i += 1) for (let tap = 0; tap < 9; tap += 1) {
-      const at = (o * from + i) * 9 + tap;
-      const k = w[at];
-      const shift = xo + i * wide * wide + Math.floor(tap / 3) * wide + (tap % 3);
-      const plane = oo + o * side * side;
-      let sum = 0;
+  /** A convolution, 3 × 3, of one padded picture. @param {Numbers} x @param {Numbers} w @param {number} from
+   * @param {number} to @param {number} side */
+  function conv(x, w, from, to, side) {
+    const [wide, area] = [side + 2, side * side];
+    const out = new Float64Array(to * area);
+    for (let o = 0; o < to; o += 1) for (let i = 0; i < from; i += 1) {
+      const [k0, k1, k2, k3, k4, k5, k6, k7, k8] = w.subarray((o * from + i) * 9, (o * from + i) * 9 + 9);
       for (let r = 0; r < side; r += 1) {
-        const [a, b] = [shift + r * wide, plane + r * side];
-        if (!grad) for (let c = 0; c < side; c += 1) out[b + c] += k * x[a + c];
-        else {
-          for (let c = 0; c < side; c += 1) sum += out[b + c] * x[a + c];
-          if (grad.x) for (let c = 0; c < side; c += 1) grad.x[a + c] += k * out[b + c];
+        let a = i * wide * wide + r * wide;
+        let b = o * area + r * side;
+        for (const end = b + side; b < end; a += 1, b += 1) {
+          const d = a + wide;
+          const e = d + wide;
+          out[b] += k0 * x[a] + k1 * x[a + 1] + k2 * x[a + 2] + k3 * x[d] + k4 * x[d + 1] + k5 * x[d + 2]
+            + k6 * x[e] + k7 * x[e + 1] + k8 * x[e + 2];
         }
       }
-      if (grad) grad.w[at] += sum;
     }
+    return out;
+  }
+
+  /** Add what one picture says about the weights of that convolution: its output's gradient times its input.
+   * @param {Numbers} x padded @param {Numbers} grad of the output @param {Numbers} w where it is added
+   * @param {number} from @param {number} to @param {number} side */
+  function weigh(x, grad, w, from, to, side) {
+    const [wide, area] = [side + 2, side * side];
+    for (let o = 0; o < to; o += 1) for (let i = 0; i < from; i += 1) {
+      let s0 = 0, s1 = 0, s2 = 0, s3 = 0, s4 = 0, s5 = 0, s6 = 0, s7 = 0, s8 = 0;
+      for (let r = 0; r < side; r += 1) {
+        let a = i * wide * wide + r * wide;
+        let b = o * area + r * side;
+        for (const end = b + side; b < end; a += 1, b += 1) {
+          const g = grad[b];
+          const d = a + wide;
+          const e = d + wide;
+          s0 += g * x[a]; s1 += g * x[a + 1]; s2 += g * x[a + 2];
+          s3 += g * x[d]; s4 += g * x[d + 1]; s5 += g * x[d + 2];
+          s6 += g * x[e]; s7 += g * x[e + 1]; s8 += g * x[e + 2];
+        }
+      }
+      [s0, s1, s2, s3, s4, s5, s6, s7, s8].forEach((v, tap) => { w[(o * from + i) * 9 + tap] += v; });
+    }
+  }
+
+  /** Planes with a border of zeros. @param {Numbers} planes @param {number} count @param {number} side */
+  function pad(planes, count, side) {
+    const wide = side + 2;
+    const out = new Float64Array(count * wide * wide);
+    for (let i = 0; i < count; i += 1) for (let r = 0; r < side; r += 1) {
+      out.set(planes.subarray((i * side + r) * side, (i * side + r + 1) * side), (i * wide + r + 1) * wide + 1);
+    }
+    return out;
   }
 
   /** transferlib's small convolutional network and its training: AdamW, cosine schedule, BatchNorm refreshed at the end.
@@ -214,16 +245,16 @@
     const rng = generator(seed);
     const channels = [3, width, 2 * width, 4 * width];
     const sides = [side, side / 2, side / 4];
-    const uniform = (/** @type {number} */ count, /** @type {number} */ fan) => Float32Array.from({ length: count }, () => (2 * rng.uniform() - 1) / Math.sqrt(fan));
-    /** @type {Float32Array[]} */
+    const uniform = (/** @type {number} */ count, /** @type {number} */ fan) => Float64Array.from({ length: count }, () => (2 * rng.uniform() - 1) / Math.sqrt(fan));
+    /** @type {Float64Array[]} */
     const params = [];
-    for (let l = 0; l < 3; l += 1) params.push(uniform(9 * channels[l] * channels[l + 1], 9 * channels[l]), new Float32Array(channels[l + 1]).fill(1), new Float32Array(channels[l + 1]));
-    params.push(uniform(16 * width * classes, 16 * width), new Float32Array(classes));
+    for (let l = 0; l < 3; l += 1) params.push(uniform(9 * channels[l] * channels[l + 1], 9 * channels[l]), new Float64Array(channels[l + 1]).fill(1), new Float64Array(channels[l + 1]));
+    params.push(uniform(16 * width * classes, 16 * width), new Float64Array(classes));
     start?.forEach((values, i) => params[i].set(values));
     const running = channels.slice(1).map((c) => ({ mean: new Float64Array(c), variance: new Float64Array(c) }));
     const cell = side / 16; // the last map is pooled to 2 × 2 means of cell × cell
 
-    /** @param {Float32Array[]} pictures planes of side × side, −1 to 1 @param {boolean} train */
+    /** @param {Float64Array[]} pictures planes of side × side, −1 to 1 @param {boolean} train */
     function forward(pictures, train) {
       const n = pictures.length;
       /** @type {any[]} */
@@ -231,25 +262,19 @@
       let planes = pictures;
       for (let l = 0; l < 3; l += 1) {
         const [from, to, s] = [channels[l], channels[l + 1], sides[l]];
-        const [wide, area, half] = [s + 2, s * s, s / 2];
-        const padded = planes.map((plane) => {
-          const out = new Float32Array(from * wide * wide);
-          for (let i = 0; i < from; i += 1) for (let r = 0; r < s; r += 1) out.set(plane.subarray(i * area + r * s, i * area + (r + 1) * s), i * wide * wide + (r + 1) * wide + 1);
-          return out;
-        });
-        const normal = padded.map((x) => {
-          const out = new Float32Array(to * area);
-          conv(x, 0, params[3 * l], out, 0, from, to, s, null);
-          return out;
-        });
+        const [area, half] = [s * s, s / 2];
+        const padded = planes.map((plane) => pad(plane, from, s));
+        const normal = padded.map((x) => conv(x, params[3 * l], from, to, s));
         const scale = new Float64Array(to);
         for (let c = 0; c < to; c += 1) {
           let { mean: { [c]: mean }, variance: { [c]: variance } } = running[l];
           if (train) {
             mean = 0;
             variance = 0;
-            for (const x of normal) for (let p = c * area; p < (c + 1) * area; p += 1) mean += x[p] / (n * area);
-            for (const x of normal) for (let p = c * area; p < (c + 1) * area; p += 1) variance += (x[p] - mean) ** 2 / (n * area);
+            for (const x of normal) for (let p = c * area; p < (c + 1) * area; p += 1) mean += x[p];
+            mean /= n * area;
+            for (const x of normal) for (let p = c * area; p < (c + 1) * area; p += 1) variance += (x[p] - mean) * (x[p] - mean);
+            variance /= n * area;
             running[l].mean[c] = mean;
             running[l].variance[c] = (variance * n * area) / (n * area - 1);
           }
@@ -260,14 +285,15 @@
         /** @type {Int32Array[]} */
         const winners = [];
         planes = normal.map((x) => {
-          const out = new Float32Array(to * half * half);
+          const out = new Float64Array(to * half * half);
           const winner = new Int32Array(out.length);
           for (let c = 0; c < to; c += 1) for (let r = 0; r < half; r += 1) for (let k = 0; k < half; k += 1) {
-            let [best, where] = [-Infinity, 0];
+            let best = -Infinity;
+            let where = 0;
             for (let q = 0; q < 4; q += 1) {
               const p = c * area + (2 * r + (q >> 1)) * s + 2 * k + (q & 1);
               const v = Math.max(0, x[p] * gamma[c] + beta[c]);
-              if (v > best) [best, where] = [v, p];
+              if (v > best) { best = v; where = p; }
             }
             const at = c * half * half + r * half + k;
             out[at] = best;
@@ -295,11 +321,11 @@
       return { tape, pooled, logits };
     }
 
-    /** Loss and gradients. @param {Float32Array[]} pictures @param {number[]} y */
+    /** Loss and gradients. @param {Float64Array[]} pictures @param {number[]} y */
     function gradients(pictures, y) {
       const n = pictures.length;
       const { tape, pooled, logits } = forward(pictures, true);
-      const grads = params.map((p) => new Float32Array(p.length));
+      const grads = params.map((p) => new Float64Array(p.length));
       let loss = 0;
       const last = sides[2] / 2;
       let back = logits.map((z, i) => {
@@ -316,44 +342,41 @@
             dx[j] += d * params[9][c * dx.length + j];
           }
         });
-        return Float32Array.from({ length: 4 * width * last * last }, (_, p) => {
+        return Float64Array.from({ length: 4 * width * last * last }, (_, p) => {
           const [c, r, k] = [Math.floor(p / last / last), Math.floor(p / last) % last, p % last];
           return dx[4 * c + 2 * Math.floor(r / cell) + Math.floor(k / cell)] / cell / cell;
         });
       });
       for (let l = 2; l >= 0; l -= 1) {
         const [from, to, s] = [channels[l], channels[l + 1], sides[l]];
-        const [wide, area] = [s + 2, s * s];
+        const area = s * s;
         const { padded, normal, scale, winners } = tape[l];
         const dz = back.map((d, i) => {
-          const out = new Float32Array(to * area);
+          const out = new Float64Array(to * area);
           d.forEach((v, at) => { if (winners[i][at] >= 0) out[winners[i][at]] += v; });
           return out;
         });
         for (let c = 0; c < to; c += 1) {
-          let [sum, dot] = [0, 0];
+          let sum = 0;
+          let dot = 0;
           dz.forEach((d, i) => { for (let p = c * area; p < (c + 1) * area; p += 1) { sum += d[p]; dot += d[p] * normal[i][p]; } });
           grads[3 * l + 1][c] = dot;
           grads[3 * l + 2][c] = sum;
           const k = params[3 * l + 1][c] * scale[c];
           dz.forEach((d, i) => { for (let p = c * area; p < (c + 1) * area; p += 1) d[p] = k * (d[p] - (sum + normal[i][p] * dot) / (n * area)); });
         }
-        back = dz.map((d, i) => {
-          const dx = l ? new Float32Array(from * wide * wide) : null;
-          conv(padded[i], 0, params[3 * l], d, 0, from, to, s, { w: grads[3 * l], x: dx });
-          if (!dx) return d;
-          const out = new Float32Array(from * area);
-          for (let j = 0; j < from; j += 1) for (let r = 0; r < s; r += 1) out.set(dx.subarray(j * wide * wide + (r + 1) * wide + 1, j * wide * wide + (r + 1) * wide + 1 + s), j * area + r * s);
-          return out;
-        });
+        // The gradient of the input is a convolution, too, with the weights turned round.
+        const turned = params[3 * l].map((_, at, w) => w[((Math.floor(at / 9) % to) * from + Math.floor(at / 9 / to)) * 9 + 8 - (at % 9)]);
+        dz.forEach((d, i) => weigh(padded[i], d, grads[3 * l], from, to, s));
+        back = l ? dz.map((d) => conv(pad(d, to, s), turned, to, from, s)) : [];
       }
       return { loss, grads };
     }
 
     return {
-      /** @param {Float32Array[]} pictures @param {number[]} y @param {number} [steps] @param {number} [lr] */
+      /** @param {Float64Array[]} pictures @param {number[]} y @param {number} [steps] @param {number} [lr] */
       train(pictures, y, steps = 30, lr = 0.003) {
-        const [m, v] = [params, params].map((list) => list.map((p) => new Float32Array(p.length)));
+        const [m, v] = [params, params].map((list) => list.map((p) => new Float64Array(p.length)));
         const losses = [];
         /** @type {number[]} */
         let queue = [];
@@ -363,18 +386,19 @@
           const { loss, grads } = gradients(rows.map((i) => pictures[i]), rows.map((i) => y[i]));
           const rate = (lr * (1 + Math.cos((Math.PI * (t - 1)) / steps))) / 2;
           losses.push(loss);
+          const [first, second] = [1 - 0.9 ** t, 1 - 0.999 ** t];
           params.forEach((p, i) => {
             for (let j = 0; j < p.length; j += 1) {
               m[i][j] = 0.9 * m[i][j] + 0.1 * grads[i][j];
               v[i][j] = 0.999 * v[i][j] + 0.001 * grads[i][j] ** 2;
-              p[j] -= rate * (0.01 * p[j] + m[i][j] / (1 - 0.9 ** t) / (Math.sqrt(v[i][j] / (1 - 0.999 ** t)) + 1e-8));
+              p[j] -= rate * (0.01 * p[j] + m[i][j] / first / (Math.sqrt(v[i][j] / second) + 1e-8));
             }
           });
         }
         forward(pictures.slice(0, 64), true); // BatchNorm's statistics with the final weights
         return losses;
       },
-      /** @param {Float32Array} picture */
+      /** @param {Float64Array} picture */
       predict: (picture) => largest(forward([picture], false).logits[0]),
     };
   }
