@@ -6,6 +6,10 @@ const BROWSER = [
   "clearTimeout", "console", "document", "getSelection", "history", "innerHeight", "localStorage", "location", "matchMedia",
   "navigator", "performance", "requestAnimationFrame", "scrollX", "scrollY", "setTimeout", "window",
 ];
+const LAB = [
+  "Blob", "DecompressionStream", "File", "ImageData", "OffscreenCanvas", "Response", "URL", "Worker", "atob",
+  "createImageBitmap",
+];
 
 export default [
   js.configs.recommended,
@@ -19,4 +23,8 @@ export default [
     },
   },
   { files: ["book/_static/*.js", "scripts/*.js"], languageOptions: { sourceType: "script" } },
+  {
+    files: ["book/_static/lab/*.js"],
+    languageOptions: { sourceType: "script", globals: Object.fromEntries(LAB.map((name) => [name, "readonly"])) },
+  },
 ];

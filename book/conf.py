@@ -37,6 +37,7 @@ extensions = [
     "hs_graded",
     "hs_numbers",
     "hs_speed",
+    "hs_lab",
     "hs_reference",
     "hs_terms",
     "hs_search",
