@@ -24,7 +24,7 @@ TOO_LONG = {
     "04_watch_out": (0, 0),
     "05_domain_gap": (1, 0),
     "06_lora": (1, 0),
-    "07_adapters_prompts": (5, 0),
+    "07_adapters_prompts": (1, 0),
     "08_without_forgetting": (4, 2),
     "09_foundation_models": (8, 2),
     "10_continual": (7, 2),

@@ -22,6 +22,7 @@ SECOND_EDITION = (
     "04_watch_out",
     "05_domain_gap",
     "06_lora",
+    "07_adapters_prompts",
 )  # grows with each chapter
 
 
@@ -184,3 +185,37 @@ def test_the_lora_of_chapter_06_learns_and_saves_a_small_file(
     saved = load_file(tmp_path / "my-lora" / "adapter_model.safetensors")
     assert sum(tensor.numel() for tensor in saved.values()) == 460_800
     assert all(torch.count_nonzero(tensor) for name, tensor in saved.items() if "lora_B" in name), "B moved"
+
+
+def test_the_prompt_of_chapter_07_learns_and_is_all_that_is_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import torch
+    from safetensors.torch import load_file
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from transferlib.backbones.texts import language_model
+
+    model, tokenizer = language_model()
+    loads = {AutoModelForCausalLM: model, AutoTokenizer: tokenizer}  # the hub's model, from the package that ships it
+    for cls, loaded in loads.items():
+        monkeypatch.setattr(cls, "from_pretrained", lambda name, loaded=loaded: loaded)
+    (tmp_path / "texts.txt").write_text("A coat is warm.\nA boot has a sole.\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    space: dict[str, Any] = {"__name__": "__main__"}
+    before = model.get_input_embeddings().weight.detach().clone()
+    started: list[torch.Tensor] = []
+    adam = torch.optim.AdamW
+
+    def noticed(parameters: Any, lr: float) -> Any:
+        moving = [p for p in parameters if p.requires_grad]
+        started.extend(p.detach().clone() for p in moving)
+        return adam(moving, lr=lr)
+
+    monkeypatch.setattr(torch.optim, "AdamW", noticed)
+    exec(compile(snippet("07_adapters_prompts"), "do it", "exec"), space)
+    assert "trainable params: 5,760" in capsys.readouterr().out
+    saved = load_file(tmp_path / "my-prompt" / "adapter_model.safetensors")
+    assert [tuple(tensor.shape) for tensor in saved.values()] == [(10, 576)]
+    assert not torch.equal(saved["prompt_embeddings"], started[0]), "the prompt moved"
+    assert torch.equal(model.get_input_embeddings().weight, before), "the model did not"
