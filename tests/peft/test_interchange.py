@@ -83,7 +83,7 @@ def test_peft_reads_ours(case: str, tmp_path: Path) -> None:
     model = shaken(add_lora(make(), 4, 6, target, **ours))
     save_peft(model, tmp_path)
     theirs = PeftModel.from_pretrained(make(), str(tmp_path)).eval()
-    torch.testing.assert_close(out(theirs), out(model), atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(out(theirs), out(model), atol=1e-5, rtol=1e-5)  # two orders of float32 sums
     assert (out(model) - out(make())).abs().max() > 1e-3, "or nothing was learned that could be lost"
     again = make()
     load_peft(again, tmp_path)
@@ -97,7 +97,7 @@ def test_we_read_pefts(case: str, tmp_path: Path) -> None:
     theirs.save_pretrained(str(tmp_path))
     model = make()
     assert load_peft(model, tmp_path, "task") == "task"
-    torch.testing.assert_close(out(model), out(theirs), atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(out(model), out(theirs), atol=1e-5, rtol=1e-5)  # two orders of float32 sums
 
 
 def test_pissa_leaves_as_a_plain_correction_of_twice_the_rank(tmp_path: Path) -> None:
@@ -114,10 +114,10 @@ def test_layers_of_unlike_rank_and_alpha(tmp_path: Path) -> None:
     theirs.save_pretrained(str(tmp_path / "theirs"))
     model = bert()
     load_peft(model, tmp_path / "theirs")
-    torch.testing.assert_close(out(model), out(theirs), atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(out(model), out(theirs), atol=1e-5, rtol=1e-5)  # two orders of float32 sums
     save_peft(model, tmp_path / "ours")
     back = PeftModel.from_pretrained(bert(), str(tmp_path / "ours")).eval()
-    torch.testing.assert_close(out(back), out(theirs), atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(out(back), out(theirs), atol=1e-5, rtol=1e-5)  # two orders of float32 sums
 
 
 def written(tmp_path: Path, **changes: Any) -> Path:
