@@ -108,7 +108,7 @@ report: $(READY) ## A decision for your own data: make report DATA=my_photos, or
 	@$(PY) -m transferlib report "$(DATA)" --out "$(OUT)" --profile $(PROFILE) --seed $(SEED) --device $(DEVICE) --executor $(EXECUTOR)
 
 test: $(READY) ## The tests; what needs a browser or the network is skipped, with its reason, where there is none
-	@$(PY) -m pytest
+	@$(PY) -m pytest -n $(CORES)
 
 lint: $(READY) ## Style and types, of the package and of the chapters' cells
 	@$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) scripts/chapters.py check && $(PY) -m mypy && scripts/lint_js.sh
