@@ -40,8 +40,7 @@ def plan(body: Any) -> tuple[list[dict[str, Any]], list[Any]]:
 
     def step(conv: Any, relu: bool, keep: bool = False, add: bool = False) -> None:
         kind = "depthwise" if conv.groups > 1 else "pointwise" if conv.kernel_size == (1, 1) else "full"
-        order = {"pointwise": (0, 1, 2, 3), "depthwise": (2, 3, 1, 0), "full": (2, 3, 1, 0)}[kind]
-        numbers.extend((conv.weight.permute(order), conv.bias))  # (o, i, ·, ·), or (row, column, i, o)
+        numbers.extend((conv.weight.permute(2, 3, 1, 0), conv.bias))  # (row, column, i, o)
         shape = {"side": conv.kernel_size[0], "stride": conv.stride[0], "from": conv.in_channels}
         steps.append({"kind": kind, **shape, "to": conv.out_channels, "relu": relu, "keep": keep, "add": add})
 

@@ -16,6 +16,7 @@ from PIL import Image
 
 from transferlib.backbones.images import ImageBackbone, SmallCNN, image_backbone
 from transferlib.datasets.budgets import nested_subset
+from transferlib.datasets.pictures import read
 from transferlib.errors import UserError
 from transferlib.tuning import strategies
 from transferlib.tuning.probes import fit_probe, probe_answers
@@ -23,6 +24,7 @@ from transferlib.tuning.training import fit
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "book" / "_ext"))
 import hs_lab
+import hs_lab_kernel
 
 LAB = Path(__file__).resolve().parents[2] / "book" / "_static" / "lab"
 
@@ -35,10 +37,12 @@ def node(tmp_path):
         pytest.skip("no Node.js is installed: the lab's arithmetic is not tested here")
 
     def run(lines, **given):
+        (tmp_path / "kernel.wasm").write_bytes(hs_lab_kernel.module())
         (tmp_path / "given.json").write_text(json.dumps(given))
         script = f"""
             require({json.dumps(str(LAB / "network.js"))}); require({json.dumps(str(LAB / "probe.js"))});
             const fs = require("fs"), network = hsLab.network(), probe = hsLab.probe();
+            const kernels = () => ({{plain: network.plainKernel(), fast: network.fastKernel(read("kernel.wasm"))}});
             const read = (name) => {{ const b = fs.readFileSync({json.dumps(str(tmp_path))} + "/" + name);
               return b.buffer.slice(b.byteOffset, b.byteOffset + b.length); }};
             const given = JSON.parse(Buffer.from(read("given.json")).toString());
@@ -66,20 +70,29 @@ def clouds(count, classes, spread=1.5, seed=0):
     return (torch.randn(count, 20, generator=g) + spread * torch.randn(classes, 20, generator=g)[y]).double(), y
 
 
-def test_pixels_and_features_of_ten_pictures_are_torchs(node, tmp_path):
+@pytest.fixture(scope="module")
+def packed():
+    """The plan and the weights, as the build packs them."""
     try:
-        plan, half = hs_lab.weights()
+        return hs_lab.weights()
     except UserError as error:
         pytest.skip(str(error))
-    x = pictures(10)
+
+
+@pytest.mark.parametrize("kernel", ["fast", "plain"])
+def test_pixels_and_features_of_ten_pictures_are_torchs(node, packed, tmp_path, kernel):
+    plan, half = packed
+    count = 10 if kernel == "fast" else 2  # the plain kernel is slow
+    x = pictures(count)
     (tmp_path / "half").write_bytes(half)
     (tmp_path / "pixels").write_bytes(rgba(x))
-    lines = """const run = network.network(read("half"), given.plan), pixels = new Uint8Array(read("pixels"));
-        out = [...Array(10).keys()].map((i) => {
-          const small = network.resize(pixels.subarray(i * 120000, (i + 1) * 120000), 200, 150, 96);
+    lines = """const run = network.network(read("half"), given.plan, kernels()[given.kernel]);
+        const pixels = new Uint8Array(read("pixels"));
+        out = [...Array(given.count).keys()].map((i) => {
+          const small = network.resize(pixels.subarray(i * 120000, (i + 1) * 120000), 200, 150, 96, true);
           return {small: [...small], features: [...run(small)]}; });"""
-    found = node(lines, plan=plan)
-    small = torch.tensor([row["small"] for row in found]).view(10, 96, 96, 3).permute(0, 3, 1, 2)
+    found = node(lines, plan=plan, count=count, kernel=kernel)
+    small = torch.tensor([row["small"] for row in found]).view(count, 96, 96, 3).permute(0, 3, 1, 2)
     wanted = F.interpolate(x.float(), (96, 96), mode="bilinear", antialias=True)
     assert (small - wanted).abs().max() < 1e-3
     with torch.no_grad():
@@ -87,12 +100,41 @@ def test_pixels_and_features_of_ten_pictures_are_torchs(node, tmp_path):
     assert (torch.tensor([row["features"] for row in found]) - features).abs().max() < 0.055
 
 
+def test_the_fast_kernel_computes_what_the_plain_one_does(node):
+    lines = """const made = kernels(); let seed = 1;
+        const random = () => (seed = (seed * 16807) % 2147483647) / 2147483647 - 0.5;
+        const numbers = Array.from({length: 20000}, random);
+        const both = (size, run) => { const [a, b] = ["plain", "fast"].map((name) => { const k = made[name];
+            const take = (at, n) => { const f = k.floats(n); f.set(numbers.slice(at, at + n)); return f; };
+            const out = k.floats(size); run(k, take, out); return [...out]; });
+          return Math.max(...a.map((v, i) => Math.abs(v - b[i]))); };
+        out = given.products.map(([pixels, from, to, low, high, turned]) => both(pixels * to, (k, take, out) => k.gemm({
+          x: take(0, pixels * from), xp: turned ? 1 : from, xi: turned ? pixels : 1, w: take(5000, from * to), wi: to,
+          wo: 8, b: take(99, to), out, op: to, pixels, from, to, low, high})));
+        out.push(...given.taps.map(([size, small, stride, before, side, channels]) => both(small * small * channels,
+          (k, take, out) => k.depthwise({x: take(0, size * size * channels), w: take(9000, side * side * channels),
+            b: take(7, channels), out, size, small, stride, before, side, channels, low: 0, high: 0.4}))));"""
+    products = [[4, 1, 8, -9, 9, False], [9, 33, 16, 0, 0.5, False], [27, 50, 8, -9, 9, True], [5, 7, 24, -9, 9, True]]
+    taps = [[7, 7, 1, 1, 3, 8], [8, 4, 2, 0, 3, 16], [9, 5, 2, 1, 3, 4], [6, 6, 1, 2, 5, 12]]
+    assert max(node(lines, products=products, taps=taps)) < 2e-6
+
+
 def test_a_small_picture_is_enlarged_as_torch_enlarges_it(node, tmp_path):
     x = pictures(1, 28, 20)
     (tmp_path / "pixels").write_bytes(rgba(x))
-    found = node('out = [...network.resize(new Uint8Array(read("pixels")), 20, 28, 96)];')
+    found = node('out = [...network.resize(new Uint8Array(read("pixels")), 20, 28, 96, true)];')
     wanted = F.interpolate(x.float(), (96, 96), mode="bilinear")
     assert (torch.tensor(found).view(96, 96, 3).permute(2, 0, 1) - wanted[0]).abs().max() < 1e-3
+
+
+@pytest.mark.parametrize(("height", "width"), [(150, 201), (133, 100), (20, 28)])
+def test_the_middle_square_is_the_one_that_the_package_reads(node, tmp_path, height, width):
+    x = pictures(1, height, width)
+    (tmp_path / "pixels").write_bytes(rgba(x))
+    Image.fromarray(x[0].permute(1, 2, 0).numpy()).save(tmp_path / "p.png")
+    found = node(f'out = [...network.resize(new Uint8Array(read("pixels")), {width}, {height}, 96)];')
+    wanted = read(tmp_path / "p.png", 96).float()
+    assert (torch.tensor(found).view(96, 96, 3).permute(2, 0, 1) - wanted).abs().max() < 1.01  # Pillow rounds twice
 
 
 def test_the_draws_are_those_of_nested_subset(node):
@@ -133,19 +175,23 @@ def test_leaving_one_out_equals_refitting_without_it(node):
         assert found["left"][i] == pytest.approx(((x[i] - mean) @ weight + targets.mean(0)).tolist(), abs=1e-8)
 
 
-def test_the_small_network_trains_as_pytorch_does(node, tmp_path):
+@pytest.mark.parametrize("kernel", ["fast", "plain"])
+def test_the_small_network_trains_as_pytorch_does(node, kernel):
     torch.manual_seed(0)
     cnn = SmallCNN(8)
     model = strategies.Classifier(
         ImageBackbone(cnn, cnn.num_features, 32, (0.5,) * 3, (0.5,) * 3), torch.nn.Linear(128, 2)
     )
+    steps = 30 if kernel == "fast" else 4
     x, y = pictures(12, 32, 32), torch.arange(12) % 2
     start = [p.detach().flatten().tolist() for p in model.parameters()]
-    history = fit(model, x, y, lr=0.003, steps=30)
-    lines = """const planes = given.x.map((p) => Float64Array.from(p));
-        const cnn = probe.smallCNN({classes: 2, start: given.start});
-        out = {losses: cnn.train(planes, given.y), answers: planes.map(cnn.predict)};"""
-    found = node(lines, x=(x.float() / 127.5 - 1).flatten(1).tolist(), y=y.tolist(), start=start)
+    history = fit(model, x, y, lr=0.003, steps=steps)
+    lines = """const tools = {kernel: kernels()[given.kernel], surroundings: network.surroundings};
+        const cnn = probe.smallCNN({classes: 2, start: given.start, tools});
+        out = {losses: cnn.train(given.x, given.y, given.steps), answers: given.x.map(cnn.predict)};"""
+    rows = (x.float() / 127.5 - 1).permute(0, 2, 3, 1).flatten(1).tolist()
+    found = node(lines, x=rows, y=y.tolist(), start=start, kernel=kernel, steps=steps)
+    print("largest difference of the losses", np.abs(np.array(found["losses"]) - history["loss"]).max())
     assert np.abs(np.array(found["losses"]) - history["loss"]).max() < 7e-5
     assert found["answers"] == model(x).argmax(1).tolist()
 
