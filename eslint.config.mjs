@@ -8,7 +8,7 @@ const BROWSER = [
 ];
 const LAB = [
   "Blob", "DecompressionStream", "File", "ImageData", "OffscreenCanvas", "Response", "URL", "Worker", "atob",
-  "createImageBitmap",
+  "WebAssembly", "XMLSerializer", "createImageBitmap", "getComputedStyle", "indexedDB",
 ];
 
 export default [

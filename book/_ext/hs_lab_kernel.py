@@ -59,7 +59,7 @@ class _Function:
         groups = [names.split() for names in (integers, floats, more, vectors)]
         self.kinds = [I32] * len(groups[0]) + [F32] * len(groups[1])
         self.locals = [(len(groups[2]), I32), (len(groups[3]), V128)]
-        self.at = {name: i for i, name in enumerate(sum(groups, []))}
+        self.at = {name: i for i, name in enumerate(name for group in groups for name in group)}
 
     def get(self, *names: str) -> bytes:
         return b"".join(b"\x20" + _unsigned(self.at[name]) for name in names)
@@ -116,7 +116,7 @@ def _gemm() -> tuple[_Function, bytes]:
 
 
 def _depthwise() -> tuple[_Function, bytes]:
-    """out[p, c] = clamp(b[c] + Σ over the taps of x[p + tap, c] w[tap, c]), four channels at a time; outside is zero."""
+    """out[p, c] = clamp(b[c] + Σ over the taps of x[p + tap, c] w[tap, c]), four channels at once; outside is zero."""
     f = _Function(
         "x w b out size small stride before side channels",
         "low high",
@@ -143,9 +143,7 @@ def module() -> bytes:
     made = [_gemm(), _depthwise()]
     types = [b"\x60" + _list([bytes([kind]) for kind in f.kinds]) + b"\x00" for f, _ in made]
     text = lambda name: _sized(name.encode())  # noqa: E731
-    bodies = [
-        _sized(_list([_unsigned(n) + bytes([kind]) for n, kind in f.locals]) + code + END) for f, code in made
-    ]
+    bodies = [_sized(_list([_unsigned(n) + bytes([kind]) for n, kind in f.locals]) + code + END) for f, code in made]
     sections = {
         1: _list(types),
         2: _list([text("lab") + text("memory") + b"\x02\x00\x01"]),  # a memory of one page or more
