@@ -7,7 +7,7 @@ const BROWSER = [
   "navigator", "performance", "requestAnimationFrame", "scrollX", "scrollY", "setTimeout", "window",
 ];
 const LAB = [
-  "Blob", "DecompressionStream", "File", "ImageData", "OffscreenCanvas", "Response", "URL", "Worker", "atob",
+  "Blob", "DecompressionStream", "File", "ImageData", "OffscreenCanvas", "Response", "URL", "VideoFrame", "Worker", "atob",
   "WebAssembly", "XMLSerializer", "createImageBitmap", "getComputedStyle", "indexedDB",
 ];
 

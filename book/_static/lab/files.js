@@ -9,6 +9,21 @@
 
   /** @typedef {{width: number, height: number, moving?: boolean, type?: string}} Said what a header announces */
 
+  /** Whether a GIF has a second picture in these bytes: its blocks, one after the other. @param {DataView} v */
+  function moves(v) {
+    const table = (/** @type {number} */ flags) => (flags & 0x80 ? 3 << ((flags & 7) + 1) : 0);
+    let [at, pictures] = [13 + table(v.getUint8(10)), 0];
+    while (at + 10 < v.byteLength && pictures < 2) {
+      const kind = v.getUint8(at);
+      if (kind !== 0x21 && kind !== 0x2c) break;
+      if (kind === 0x2c) pictures += 1;
+      at += kind === 0x21 ? 2 : 11 + table(v.getUint8(at + 9));
+      while (at < v.byteLength && v.getUint8(at)) at += 1 + v.getUint8(at);
+      at += 1;
+    }
+    return pictures > 1;
+  }
+
   /** What a file is by its first bytes, and how large a picture it announces. Throws the reason of a refusal.
    * @param {DataView} v @returns {Said} */
   function header(v) {
@@ -20,11 +35,7 @@
     const refuse = (/** @type {string} */ reason) => { throw new Error(reason); };
     const start = text(0, 16);
     if (start.startsWith("\x89PNG")) return { width: v.getUint32(16), height: v.getUint32(20), moving: text(33, 4096).includes("acTL") };
-    if (start.startsWith("GIF8")) {
-      // Every picture of a moving GIF begins with the same five bytes of control.
-      const moving = text(0, v.byteLength).split("!\xf9\x04").filter((part) => part[4] === "\0").length > 1;
-      return { width: v.getUint16(6, true), height: v.getUint16(8, true), moving };
-    }
+    if (start.startsWith("GIF8")) return { width: v.getUint16(6, true), height: v.getUint16(8, true), moving: moves(v) || text(0, 1024).includes("NETSCAPE2.0") };
     if (start.startsWith("BM")) return { width: Math.abs(v.getInt32(18, true)), height: Math.abs(v.getInt32(22, true)) };
     if (start.startsWith("RIFF") && text(8, 12) === "WEBP") {
       const kind = text(12, 16);
@@ -75,7 +86,8 @@
   async function opened(file, { width, height, type = "" }) {
     const shrink = [8, 4, 2].find((by) => Math.min(width, height) / by >= 768);
     const Decoder = /** @type {any} */ (globalThis).ImageDecoder;
-    if (width * height > LARGE && type && shrink && Decoder) {
+    // A decoder that knows no rotation would lay a portrait on its side.
+    if (width * height > LARGE && type && shrink && Decoder && "rotation" in VideoFrame.prototype) {
       try {
         const decoder = new Decoder({ data: file.stream(), type, desiredWidth: Math.ceil(width / shrink), desiredHeight: Math.ceil(height / shrink), preferAnimation: false });
         const { image } = await decoder.decode();

@@ -129,7 +129,7 @@
     const line = (/** @type {number} */ length) => (whole ? taps(length, side, 0, length) : taps(length, side, (length - short) / 2, short));
     const across = line(width);
     const down = line(height);
-    const out = new Float64Array(side * side * 3);
+    const out = new Float32Array(side * side * 3);
     const row = new Float64Array(side * 3);
     return {
       out,

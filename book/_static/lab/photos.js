@@ -1,7 +1,8 @@
 // @ts-check
 // The photo lab: piles of the reader's own photographs in, what a head start saves out. Nothing leaves the page.
 (() => {
-  /** @typedef {{id: number, name: string, file: File, card?: HTMLElement, pixels?: Uint8ClampedArray}} Picture RGBA, 96 × 96 */
+  /** @typedef {{id: number, name: string, file: File, card?: HTMLElement, pixels?: Uint8ClampedArray}} Picture RGBA, until
+   * they are drawn on the card */
   /** @typedef {{name: string, loose: boolean, pictures: Picture[], box?: any}} Pile loose: photographs without a label */
   const page = /** @type {any} */ (globalThis);
   const SIDE = 96;
@@ -61,7 +62,9 @@
   /** @param {Picture} picture */
   function thumbnail(picture) {
     const canvas = make("canvas", "hs-lab__thumb", null, { width: String(SIDE), height: String(SIDE), role: "img", "aria-label": picture.name, title: picture.name });
-    if (picture.pixels) canvas.getContext("2d").putImageData(new ImageData(new Uint8ClampedArray(picture.pixels), SIDE, SIDE), 0, 0);
+    const first = picture.card?.querySelector("canvas");
+    if (first) canvas.getContext("2d").drawImage(first, 0, 0);
+    else if (picture.pixels) canvas.getContext("2d").putImageData(new ImageData(/** @type {any} */ (picture.pixels), SIDE, SIDE), 0, 0);
     return canvas;
   }
 
@@ -128,7 +131,7 @@
 
     const labelled = () => piles.filter((pile) => !pile.loose);
     const tray = () => /** @type {Pile} */ (piles.find((pile) => pile.loose));
-    const seen = (/** @type {Pile} */ pile) => pile.pictures.filter((p) => p.pixels);
+    const seen = (/** @type {Pile} */ pile) => pile.pictures.filter((p) => p.card);
     const counts = () => labelled().map((pile) => seen(pile).length);
     const photographs = (/** @type {number} */ n) => (n === 1 ? "1 photograph" : `${n} photographs`);
 
@@ -202,6 +205,7 @@
           else {
             picture.pixels = pixels;
             home.box.list.append(card(picture));
+            delete picture.pixels;
           }
           count();
         });
