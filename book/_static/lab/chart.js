@@ -74,6 +74,10 @@
       for (const name of LOOKS) node.setAttribute(name, style.getPropertyValue(name));
       node.removeAttribute("class");
     });
+    // Another program's letters may be wider.
+    const { width, height } = chart.viewBox.baseVal;
+    copy.setAttribute("viewBox", `0 0 ${width + 40} ${height}`);
+    copy.setAttribute("width", String(width + 40));
     const ground = document.createElementNS("http://www.w3.org/2000/svg", "rect");
     let behind = /** @type {Element | null} */ (chart);
     while (behind && /^rgba\(.*, 0\)$|^transparent$/.test(getComputedStyle(behind).backgroundColor)) behind = behind.parentElement;

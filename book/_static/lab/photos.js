@@ -365,11 +365,26 @@
       result.state = state;
       headline.textContent = phase === "done" ? sentence(state, result.fewest) : "The small network is still learning from scratch …";
       const n = home.querySelector("[data-n]")?.dataset.n;
-      const values = /** @type {Record<string, any>} */ ({ state, ...(n ? { n: Number(n) } : {}) });
       home.replaceChildren();
-      page.hsWidgets.label_budget.render({ model: { get: (/** @type {string} */ k) => values[k], set: (/** @type {string} */ k, /** @type {unknown} */ v) => { values[k] = v; }, save_changes() {}, on() {} }, el: home });
+      budgetChart(home, { state, ...(n ? { n: Number(n) } : {}) });
       root.dataset[phase] = String(Math.round(performance.now() - started));
       root.dataset.state = phase;
+    }
+
+    /** Chapter 01's chart. @param {HTMLElement} el @param {Record<string, any>} values */
+    function budgetChart(el, values) {
+      const model = { get: (/** @type {string} */ k) => values[k], set: (/** @type {string} */ k, /** @type {unknown} */ v) => { values[k] = v; }, save_changes() {}, on() {} };
+      page.hsWidgets.label_budget.render({ model, el });
+    }
+
+    /** The chart as a file, drawn anew where there is room for the names of its lines. @param {(chart: SVGSVGElement) => string} picture */
+    function exported(picture) {
+      const room = make("div", "hs-widget hs-lab__room");
+      root.append(room);
+      budgetChart(room, { state: result.state });
+      const text = picture(/** @type {SVGSVGElement} */ (room.querySelector(".hs-kit__chart")));
+      room.remove();
+      return text;
     }
 
     /** @param {() => string} csv @param {(chart: SVGSVGElement) => string} picture */
@@ -384,7 +399,7 @@
       take.append(
         button("The head (JSON)", () => save("head.json", "application/json", JSON.stringify(about))),
         button("The numbers (CSV)", () => save("numbers.csv", "text/csv", csv())),
-        button("The chart (SVG)", () => save("chart.svg", "image/svg+xml", picture(home.querySelector(".hs-kit__chart")))),
+        button("The chart (SVG)", () => save("chart.svg", "image/svg+xml", exported(picture))),
       );
       const use = make("p", "hs-lab__hint", "With the course's package installed, transferlib predict head.json new.jpg answers for a new photograph as this page does.");
       out.replaceChildren(headline, stale, home, ...warnings(), ...worthLabelling(), make("h2", "", "Hold a new photograph in"), holding(), make("h2", "", "Take it away"), take, use);
@@ -527,14 +542,15 @@
       } catch { /* no camera, then */ }
       clear();
       if (!kept.wished()) return;
-      const piled = await kept.read();
       keep.checked = true;
+      const piled = await kept.read();
+      if (!piled.length) return;
       piles = [];
-      for (const { name, loose, files } of piled) add(grow(name, loose), files);
-      if (!piles.some((pile) => pile.loose)) clear();
-      else changed();
+      const places = piled.map(({ name, loose }) => grow(name, loose));
+      changed();
+      piled.forEach(({ files }, i) => add(places[i], files));
     }
-    wake().catch(() => {});
+    wake().catch((error) => say(`What was kept could not be read: ${error}.`));
   }
 
   for (const root of document.querySelectorAll("[data-lab]")) if (root instanceof HTMLElement) lab(root);
