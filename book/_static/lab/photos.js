@@ -421,6 +421,8 @@
     }
 
     const percent = (/** @type {number} */ v) => `${(100 * v).toFixed(0)} %`;
+    // A dozen photographs that are told apart without a mistake do not make anything certain.
+    const surely = (/** @type {number} */ v) => (v > 0.99 ? "more than 99 % sure" : `${percent(v)} sure`);
     const named = (/** @type {number} */ id) => known.get(id)?.name ?? "";
     const pileOf = (/** @type {number} */ id) => labelled().find((pile) => pile.pictures.some((p) => p.id === id))?.name ?? "";
 
@@ -446,7 +448,7 @@
       if (!list.length) return [];
       return [make("h2", "", "What to label next"),
         make("p", "", `Of your photographs ${TRAY}, the probe is unsure of these, and they are unlike one another. Put each into its pile, and measure again.`),
-        gallery(list.map((/** @type {any} */ one) => one.id), (_, i) => `“${result.names[list[i].answer]}”? ${percent(list[i].sure)} sure`, true)];
+        gallery(list.map((/** @type {any} */ one) => one.id), (_, i) => `“${result.names[list[i].answer]}”? ${surely(list[i].sure)}`, true)];
     }
 
     function holding() {
@@ -463,7 +465,7 @@
         });
       }, false);
       held = ({ id, answer: pile, sure, right, of, alike }) => {
-        const words = `“${names[pile]}”, ${percent(sure)} sure. Of the ${of} photographs that were left out in turn and decided by about this lead, ${right} were right. Most alike:`;
+        const words = `“${names[pile]}”, ${surely(sure)}. Of the ${of} photographs that were left out in turn and decided by about this lead, ${right} were right. Most alike:`;
         reply.replaceChildren(make("p", "", words), gallery(alike.map((one) => one.id), (other, i) => `${pileOf(other)}, ${alike[i].cosine.toFixed(2)}`));
         post({ kind: "forget", ids: [id] });
       };
