@@ -108,7 +108,9 @@
     const known = new Map();
     /** @type {Map<number, (message: any) => void>} */
     const waiting = new Map();
-    let [ids, refused, started, writing] = [0, 0, 0, 0];
+    /** @type {{id: number, file: File}[]} */
+    const queue = [];
+    let [ids, flying, refused, started, writing] = [0, 0, 0, 0, 0];
     let network = "absent";
     /** @type {any} what was measured, the names of its piles, and where it is shown */
     let result = null;
@@ -144,6 +146,14 @@
       hired.then((worker) => worker.postMessage(message, transfer), ({ message: name }) => say(`The script ${name}.js of this page could not be read: build the book again.`));
     }
 
+    /** Hand a few files over at a time: 300 at once would block the page. */
+    function feed() {
+      while (flying < 4 && queue.length) {
+        flying += 1;
+        post({ kind: "look", ...queue.shift() });
+      }
+    }
+
     /** Look at a file in the worker. @param {File} file @param {(message: any) => void} then */
     function look(file, then) {
       const id = (ids += 1);
@@ -154,7 +164,8 @@
         } else if (message.moving) notes.append(make("li", "", `${file.name} moves; only its first picture is used.`));
         then(message);
       });
-      post({ kind: "look", id, file });
+      queue.push({ id, file });
+      feed();
       return id;
     }
 
@@ -229,6 +240,8 @@
     function drop(pictures) {
       if (pictures.length) post({ kind: "forget", ids: pictures.map((p) => p.id) });
       for (const picture of pictures) {
+        const place = queue.findIndex(({ id }) => id === picture.id);
+        if (place >= 0) queue.splice(place, 1);
         waiting.delete(picture.id);
         known.delete(picture.id);
         picture.card?.remove();
@@ -494,6 +507,8 @@
       } else if (data.kind === "held") held(data);
       else if (data.kind === "failed") say(`The measurement stopped: ${data.reason}.`);
       else {
+        flying -= 1;
+        feed();
         const then = waiting.get(data.id);
         waiting.delete(data.id);
         then?.(data);

@@ -184,10 +184,9 @@
 
   /** @param {number} id @param {Blob} file */
   async function read(id, file) {
-    if (!wanted.has(id)) return;
     try {
       const picture = await files.decode(file, side, network.resizer);
-      if (!wanted.has(id)) return;
+      if (!wanted.has(id)) throw new Error("it was removed");
       seen.set(id, picture);
       const pixels = new Uint8ClampedArray(4 * side * side).fill(255);
       for (let i = 0; i < picture.pixels.length; i += 1) pixels[4 * Math.floor(i / 3) + (i % 3)] = picture.pixels[i];
@@ -211,7 +210,7 @@
     else if (data.kind === "hold") held(data.id);
     else {
       wanted.add(data.id);
-      line = line.then(() => read(data.id, data.file)); // one after the other: 300 at once would hold 300 decoded pictures
+      line = line.then(() => read(data.id, data.file)); // one after the other: decoded pictures are large
     }
   };
 };
