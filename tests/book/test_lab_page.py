@@ -412,10 +412,11 @@ def test_it_works_from_disk_with_ready_made_piles_that_are_kept_on_request(book,
     page.get_by_role("button", name="Clothing").click()
     read_all(page, read=24)
     page.get_by_label("Keep these photographs").check()
-    page.wait_for_timeout(600)
+    read_all(page, kept="yes")
     page.reload()
     read_all(page, read=24)  # they are there again
     page.get_by_label("Keep these photographs").uncheck()
+    read_all(page, kept="no")
     page.locator(".hs-lab__go").click()
     page.wait_for_selector("[data-lab][data-state='curve'], [data-lab][data-state='done']", timeout=60_000)
     page.reload()

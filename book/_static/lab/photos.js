@@ -83,7 +83,12 @@
     /** @param {Pile[]} piles */
     async write(piles) {
       localStorage.setItem(kept.flag, "kept");
-      (await kept.open()).put(piles.map(({ name, loose, pictures }) => ({ name, loose, files: pictures.map((p) => p.file) })), "all");
+      const store = await kept.open();
+      store.put(piles.map(({ name, loose, pictures }) => ({ name, loose, files: pictures.map((p) => p.file) })), "all");
+      return new Promise((done, fail) => {
+        store.transaction.oncomplete = done;
+        store.transaction.onabort = () => fail(store.transaction.error);
+      });
     },
     /** @returns {Promise<{name: string, loose: boolean, files: File[]}[]>} */
     async read() {
@@ -273,11 +278,12 @@
 
     function keepLater() {
       clearTimeout(writing);
-      if (keep.checked) writing = setTimeout(() => kept.write(piles).catch((error) => say(`The browser could not keep them: ${error}.`)), 300);
+      delete root.dataset.kept;
+      if (keep.checked) writing = setTimeout(() => kept.write(piles).then(() => { root.dataset.kept = "yes"; }, (error) => say(`The browser could not keep them: ${error}.`)), 300);
     }
     keep.addEventListener("change", () => {
-      if (keep.checked) keepLater();
-      else kept.forget().catch(() => {});
+      keepLater();
+      if (!keep.checked) kept.forget().then(() => { root.dataset.kept = "no"; }, (error) => say(`The browser could not forget them: ${error}.`));
     });
 
     /** @param {Picture} picture */
