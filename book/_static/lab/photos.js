@@ -290,7 +290,9 @@
     function card(picture) {
       const item = make("li", "hs-lab__card", null, { draggable: "true" });
       item.addEventListener("dragstart", (/** @type {DragEvent} */ event) => event.dataTransfer?.setData("text/plain", `hs-lab ${picture.id}`));
-      item.append(thumbnail(picture), mover(picture));
+      const gone = button("×", () => shift(picture.id, undefined), "hs-lab__gone");
+      gone.setAttribute("aria-label", `Remove ${picture.name}`);
+      item.append(thumbnail(picture), mover(picture), gone);
       picture.card = item;
       return item;
     }
@@ -301,7 +303,7 @@
       const move = make("select", "hs-lab__move", null, { "aria-label": `Place of ${picture.name}` });
       const fill = () => {
         const here = piles.find((pile) => pile.pictures.includes(picture));
-        move.replaceChildren(...piles.map((pile, i) => make("option", "", pile.name, { value: String(i) })), make("option", "", "remove", { value: "-1" }));
+        move.replaceChildren(...piles.map((pile, i) => make("option", "", pile.name, { value: String(i) })));
         move.value = String(here ? piles.indexOf(here) : -1);
       };
       move.append(make("option", "", "move …"));
