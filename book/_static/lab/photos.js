@@ -192,8 +192,9 @@
       const input = chooser("", (files) => add(pile, files));
       const list = make("ul", "hs-lab__cards");
       const row = make("div", "hs-lab__row");
-      row.append(input);
-      if (cameras) row.append(button("Camera", () => camera(pile)));
+      const shoot = button("Camera", () => camera(pile));
+      shoot.hidden = !cameras;
+      row.append(input, shoot);
       const gone = button("Remove this pile", () => { drop(pile.pictures); piles = piles.filter((p) => p !== pile); changed(); });
       box.append(title, hint, row, list, gone);
       box.addEventListener("focusin", () => { last = pile; });
@@ -204,7 +205,7 @@
         if (moved) shift(Number(moved[1]), pile);
         else add(pile, [...(event.dataTransfer?.files ?? [])]);
       });
-      pile.box = { box, title, hint, input, list, gone };
+      pile.box = { box, title, hint, input, shoot, list, gone };
       return pile;
     }
 
@@ -561,11 +562,12 @@
     // A file dropped beside the piles must not replace the page.
     for (const name of ["dragover", "drop"]) document.addEventListener(name, (event) => event.preventDefault());
 
+    async function findCamera() {
+      cameras = (await navigator.mediaDevices.enumerateDevices()).some((device) => device.kind === "videoinput");
+      for (const { box: { shoot } } of piles) shoot.hidden = !cameras;
+    }
+
     async function wake() {
-      try {
-        cameras = (await navigator.mediaDevices.enumerateDevices()).some((device) => device.kind === "videoinput");
-      } catch { /* no camera, then */ }
-      clear();
       if (!kept.wished()) return;
       keep.checked = true;
       const piled = await kept.read();
@@ -575,6 +577,8 @@
       changed();
       piled.forEach(({ files }, i) => add(places[i], files));
     }
+    clear();
+    findCamera().catch(() => {}); // none, then
     wake().catch((error) => say(`What was kept could not be read: ${error}.`));
   }
 
