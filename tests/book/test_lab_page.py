@@ -183,6 +183,16 @@ def test_leaving_one_out_equals_refitting_without_it(node):
         assert found["left"][i] == pytest.approx(((x[i] - mean) @ weight + targets.mean(0)).tolist(), abs=1e-8)
 
 
+def test_the_head_is_the_linear_layer_of_the_package(node):
+    x, y = clouds(15, 3)
+    lines = """const k = probe.gram(given.x);
+        out = probe.linear(probe.fit(k, given.y, given.y.map((_, i) => i), 3), given.x);"""
+    found = node(lines, x=(x + 2).tolist(), y=y.tolist())  # far from zero: the bias has something to take off
+    wanted = fit_probe(x + 2, y)
+    assert torch.allclose(torch.tensor(found["weight"], dtype=torch.double).T, wanted.weight, atol=1e-8)
+    assert torch.allclose(torch.tensor(found["bias"], dtype=torch.double), wanted.bias, atol=1e-8)
+
+
 @pytest.mark.parametrize("kernel", ["fast", "plain"])
 def test_the_small_network_trains_as_pytorch_does(node, kernel):
     torch.manual_seed(0)

@@ -162,6 +162,17 @@
   const scores = ({ alpha, mean, share, rows }, products) => share.map((base, c) =>
     rows.reduce((sum, row, i) => sum + alpha[i][c] * (products[row] - mean[i]), base));
 
+  /** The probe as a linear layer: scores = weight · features + bias. @param {ReturnType<typeof fit>} probe
+   * @param {ArrayLike<number>[]} x features of all photographs */
+  function linear({ alpha, mean, share, rows }, x) {
+    const weight = share.map((_, c) => {
+      const out = new Array(x[0].length).fill(0);
+      rows.forEach((row, i) => { for (let d = 0; d < out.length; d += 1) out[d] += alpha[i][c] * x[row][d]; });
+      return out;
+    });
+    return { weight, bias: share.map((base, c) => rows.reduce((sum, _, i) => sum - alpha[i][c] * mean[i], base)) };
+  }
+
   /** @param {number[]} list */
   const largest = (list) => list.indexOf(Math.max(...list));
 
@@ -366,5 +377,5 @@
     };
   }
 
-  return { LAMBDAS, accuracy, fit, generator, gram, largest, nearestMean, nested, scores, smallCNN };
+  return { LAMBDAS, accuracy, fit, generator, gram, largest, linear, nearestMean, nested, scores, smallCNN };
 };

@@ -136,13 +136,7 @@
    * @param {Table} products @param {number} classes */
   function headOf(ids, y, x, products, classes) {
     const fitted = probe.fit(products, y, ids.map((_, i) => i), classes);
-    const weight = Array.from({ length: classes }, (_, c) => {
-      const row = new Float64Array(x[0].length);
-      x.forEach((features, i) => features.forEach((v, d) => { row[d] += fitted.alpha[i][c] * v; }));
-      return [...row];
-    });
-    const bias = fitted.share.map((/** @type {number} */ s, /** @type {number} */ c) => ids.reduce((sum, _, i) => sum - fitted.alpha[i][c] * fitted.mean[i], s));
-    return { ids, y, x, fitted, weight, bias, factor: advice.temperature(fitted.left, y) };
+    return { ids, y, x, fitted, ...probe.linear(fitted, x), factor: advice.temperature(fitted.left, y) };
   }
 
   /** What is wrong with the piles. @param {any} known @param {Table} products @param {number} classes */
