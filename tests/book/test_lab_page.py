@@ -369,6 +369,7 @@ def test_bad_files_are_refused_by_name_and_moving_ones_are_called_so(journey):
         assert any(line.startswith(f"{path.name} was not read: ") for line in said), path.name
     for path in journey["moving"]:
         assert f"{path.name} moves; only its first picture is used." in said
+    assert "wide.png was not read: it has 20000 × 20000 pixels, more than 120 million." in said
     assert len(said) == len(journey["bad"]) + len(journey["moving"])
     assert journey["markup"] == 0  # a name is text
 
