@@ -7,8 +7,8 @@ const BROWSER = [
   "navigator", "performance", "requestAnimationFrame", "scrollX", "scrollY", "setTimeout", "window",
 ];
 const LAB = [
-  "Blob", "DecompressionStream", "File", "ImageData", "OffscreenCanvas", "Response", "URL", "Worker", "atob",
-  "createImageBitmap",
+  "Blob", "DecompressionStream", "File", "ImageData", "OffscreenCanvas", "Response", "URL", "VideoFrame", "Worker", "atob",
+  "WebAssembly", "XMLSerializer", "createImageBitmap", "getComputedStyle", "indexedDB",
 ];
 
 export default [

@@ -11,6 +11,7 @@ OPENING = re.compile(r"^\s*(`{3,}|:{3,})\{([\w:-]+)\}[ \t]*(.*)$")
 CODE = re.compile(r"^\s*(`{3,})")
 OPTION = re.compile(r"^:([\w-]+):[ \t]*(.*)$")
 ROLE = re.compile(r"\{([\w:]+)\}`([^`]+)`")
+CLASS = re.compile(r"^\{\.[\w-]+\}$")  # says how the next paragraph looks on the page
 CHOICE = re.compile(r"^- \[( |x)\] (.*?) :: (.*)$")
 
 
@@ -19,6 +20,8 @@ def plain(source: str) -> str:
 
     >>> plain("A {term}`linear probe` of {chapter}`03` {cite}`hu2022lora`.")
     'A *linear probe* of chapter 03 (Hu 2022).'
+    >>> plain("{.hs-go}\\n{doc}`Try it </try-it>`")
+    'Try it'
     >>> print(plain(":::{hint}\\nLook left.\\n:::"))
     <details><summary>Hint</summary>
     <BLANKLINE>
@@ -39,7 +42,7 @@ def plain(source: str) -> str:
             out += shown(name, plain(argument), options, "\n".join(body).strip("\n")).split("\n")
         elif code := CODE.match(line):  # ordinary code stays as it is
             out += [line, *until(code[1], lines), code[1]]
-        else:
+        elif not CLASS.match(line):
             out.append(ROLE.sub(role, line))
     return "\n".join(out)
 

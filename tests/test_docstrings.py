@@ -24,7 +24,7 @@ WAITING = (
     "transferlib.backbones.texts", "transferlib.backbones.weights", "transferlib.errors", "transferlib.moved",
     "transferlib.tuning.distributed", "transferlib.tuning.fronts",
 )  # fmt: skip
-NEEDS_FILES = {"transferlib.own_data.saved"}
+NEEDS_FILES = {"transferlib.own_data.lab_head", "transferlib.own_data.saved"}
 # What only serves a function above it in its file.
 HELPERS = {
     "transferlib.continual.penalties.checked", "transferlib.continual.per_example.mean",

@@ -42,23 +42,25 @@ def list_() -> None:
 
 @app.command(short_help="Class and probability of each image or text.")
 def predict(
-    model: Annotated[Path, typer.Argument(help="Folder of a saved model.")],
+    model: Annotated[Path, typer.Argument(help="Folder of a saved model, or the photo lab's head.json.")],
     items: Annotated[list[str], typer.Argument(help="Image files; texts, for a model of texts; a folder, with --csv.")],
     csv: Annotated[Path | None, typer.Option(help="Write a row for each file of one folder to this file.")] = None,
 ) -> None:
     """Class and probability of each image or text; exit status 1 when one could not be read."""
     from transferlib.datasets.found import printable
+    from transferlib.own_data.lab_head import load_head
     from transferlib.own_data.saved import load_model
 
+    saved = load_head(model) if model.is_file() else load_model(model)
     if csv is not None:
         from transferlib.own_data.answers import write_answers
 
         if len(items) != 1:
             raise UserError(f"--csv takes one folder, and {len(items)} were given: put the files into one folder.")
-        count, unreadable = write_answers(load_model(model), items[0], csv, progress=True)
+        count, unreadable = write_answers(saved, items[0], csv, progress=True)
         print(f"{count} files, {unreadable} of them unreadable: {csv}")
         raise typer.Exit(1 if unreadable else 0)
-    table = load_model(model).predict(items)
+    table = saved.predict(items)
     for _, row in table.iterrows():
         said = f"{row['class']}\t{row['probability']:.3f}" if row["class"] else f"unreadable\t{row['problem']}"
         print(f"{printable(row['item'])}\t{said}")

@@ -1,7 +1,8 @@
 """``:::{photo-lab}``: the page where readers measure on their own photographs, and two scripts that the build makes.
 
 A page opened from disk may not fetch, so the network comes as a classic script: BatchNorm folded into the convolutions,
-half precision, gzip, base64. The ready-made piles are a few embedded pictures. Neither file is ever committed.
+half precision, gzip, base64; the SIMD kernel comes with it. The ready-made piles are a few embedded pictures. Neither
+file is ever committed.
 """
 
 import base64
@@ -9,9 +10,11 @@ import gzip
 import hashlib
 import io
 import json
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import hs_lab_kernel
 import numpy as np
 from docutils import nodes
 from sphinx.application import Sphinx
@@ -22,10 +25,12 @@ from transferlib.backbones.weights import MANIFEST
 from transferlib.errors import UserError
 
 NETWORK, SIDE, PER_PILE = "efficientnet-lite0", 96, 12
-SCRIPTS = ["lab/network.js", "lab/probe.js", "lab/samples.js", "lab/photos.js"]
+SAMPLES = {"Emoji: fruit and drinks": ("emoji", ["fruit and vegetables", "drinks and sweets"]),
+           "Clothing: coats and pullovers": ("fashion", ["coat", "pullover"])}  # fmt: skip
 # Nothing on the page may ask any host for anything, whatever a photograph or its name holds.
 POLICY = (
-    "default-src 'none'; connect-src 'none'; script-src 'self' file: blob: 'unsafe-inline'; worker-src blob:; "
+    "default-src 'none'; connect-src 'none'; script-src 'self' file: blob: 'unsafe-inline' 'wasm-unsafe-eval'; "
+    "worker-src blob:; "
     "style-src 'self' file: 'unsafe-inline'; img-src 'self' file: data: blob:; font-src 'self' file: data:; "
     "base-uri 'none'; form-action 'none'"
 )
@@ -40,8 +45,7 @@ def plan(body: Any) -> tuple[list[dict[str, Any]], list[Any]]:
 
     def step(conv: Any, relu: bool, keep: bool = False, add: bool = False) -> None:
         kind = "depthwise" if conv.groups > 1 else "pointwise" if conv.kernel_size == (1, 1) else "full"
-        order = {"pointwise": (0, 1, 2, 3), "depthwise": (2, 3, 1, 0), "full": (2, 3, 1, 0)}[kind]
-        numbers.extend((conv.weight.permute(order), conv.bias))  # (o, i, ·, ·), or (row, column, i, o)
+        numbers.extend((conv.weight.permute(2, 3, 1, 0), conv.bias))  # (row, column, i, o)
         shape = {"side": conv.kernel_size[0], "stride": conv.stride[0], "from": conv.in_channels}
         steps.append({"kind": kind, **shape, "to": conv.out_channels, "relu": relu, "keep": keep, "add": add})
 
@@ -75,8 +79,8 @@ def weights() -> tuple[list[dict[str, Any]], bytes]:
 def network_script() -> str:
     """The classic script that hands the network over; loaded on a click."""
     steps, half = weights()
-    packed = base64.b64encode(gzip.compress(half, 9, mtime=0)).decode()
-    return f'globalThis.hsLabNetwork({json.dumps(steps)}, "{packed}");\n'
+    packed, kernel = (base64.b64encode(b).decode() for b in (gzip.compress(half, 9, mtime=0), hs_lab_kernel.module()))
+    return f'globalThis.hsLabNetwork({json.dumps(steps)}, "{packed}", "{kernel}");\n'
 
 
 def _png(pixels: np.ndarray[Any, Any]) -> str:
@@ -89,13 +93,9 @@ def _png(pixels: np.ndarray[Any, Any]) -> str:
 
 def samples() -> list[dict[str, Any]]:
     """Two ready-made pairs of piles: drawn emoji and photographed clothing, from the data inside the package."""
-    from transferlib.datasets import emoji, fashion
-
     made = []
-    for title, data, names in [
-        ("Emoji: fruit and drinks", emoji.load("train"), ["fruit and vegetables", "drinks and sweets"]),
-        ("Clothing: coats and pullovers", fashion.load("train"), ["coat", "pullover"]),
-    ]:
+    for title, (source, names) in SAMPLES.items():
+        data = import_module(f"transferlib.datasets.{source}").load("train")
         piles = []
         for name in names:
             chosen = data.x[data.y == data.classes.index(name)][:PER_PILE].permute(0, 2, 3, 1).numpy().squeeze()
@@ -108,7 +108,9 @@ def _write(app: Sphinx, config: Any) -> None:
     """Make the two scripts where Sphinx collects static files, unless they are there already."""
     folder = Path(app.doctreedir) / "hs_lab_static"
     (folder / "lab").mkdir(parents=True, exist_ok=True)
-    parts = Path(__file__).read_bytes() + json.dumps(MANIFEST[NETWORK], sort_keys=True).encode()
+    parts = (
+        Path(__file__).read_bytes() + hs_lab_kernel.module() + json.dumps(MANIFEST[NETWORK], sort_keys=True).encode()
+    )
     key = f"// {hashlib.sha256(parts).hexdigest()}\n"
 
     def make(name: str, content: Any) -> Path:
@@ -123,7 +125,7 @@ def _write(app: Sphinx, config: Any) -> None:
     except UserError as error:
         log.info("The photo lab comes without its network: %s", error)
         size = 0
-    config.hs_lab_megabytes = size / 1e6
+    config.hs_lab_megabytes = round(size / 1e6, 1)
     config.html_static_path.append(str(folder))
 
 
@@ -132,9 +134,11 @@ class PhotoLab(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         size = f"{self.config.hs_lab_megabytes:.1f}"
+        titles = "|".join(SAMPLES)
         html = (
-            f'<div class="hs-lab" data-lab data-megabytes="{size}"></div><noscript><p>The measurement runs in your '
-            "browser and needs JavaScript; the recorded example below shows what it looks like.</p></noscript>"
+            f'<div class="hs-lab" data-lab data-megabytes="{size}" data-samples="{titles}"></div>'
+            "<noscript><p>The measurement runs in your browser and "
+            "needs JavaScript; the recorded example below shows what it looks like.</p></noscript>"
         )
         return [nodes.raw("", html, format="html")]
 
@@ -145,7 +149,7 @@ def _context(app: Sphinx, page: str, template: str, context: dict[str, Any], doc
     context["metatags"] = f'\n<meta http-equiv="Content-Security-Policy" content="{POLICY}">{context["metatags"]}'
     for name, extra in (
         ("hs_styles", ["hs-widgets.css", "lab/photos.css"]),
-        ("hs_scripts", ["hs-widgets.js", *SCRIPTS]),
+        ("hs_scripts", ["hs-widgets.js", "lab/photos.js"]),
     ):
         context[name] += [file for file in extra if file not in context[name]]
 

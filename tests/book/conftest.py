@@ -81,22 +81,32 @@ def browser() -> Iterator[Any]:
         running.close()
 
 
+def _watched(page: Any) -> Any:
+    """The page, whose ``troubles`` list gathers console errors and requests to other hosts."""
+    page.troubles = []
+    page.on("console", lambda m: m.type in ("error", "warning") and page.troubles.append(f"console: {m.text}"))
+    page.on("pageerror", lambda error: page.troubles.append(f"error: {error}"))
+    local = ("http://127.0.0.1:", "file:", "data:", "blob:")
+    page.on("request", lambda r: r.url.startswith(local) or page.troubles.append(f"request: {r.url}"))
+    return page
+
+
+@pytest.fixture(scope="session")
+def watched() -> Callable[[Any], Any]:
+    """Listens to a page that a test opened itself: see ``_watched``."""
+    return _watched
+
+
 @pytest.fixture
 def tab(browser: Any) -> Iterator[Callable[..., Any]]:
-    """Opens a fresh tab; its ``troubles`` list gathers console errors and requests to other hosts."""
+    """Opens a fresh tab, watched."""
     contexts = []
 
     def open_tab(**options: Any) -> Any:
         options = {"viewport": {"width": 1280, "height": 800}, "reduced_motion": "reduce", **options}
         context = browser.new_context(**options)
         contexts.append(context)
-        page = context.new_page()
-        page.troubles = []
-        page.on("console", lambda m: m.type in ("error", "warning") and page.troubles.append(f"console: {m.text}"))
-        page.on("pageerror", lambda error: page.troubles.append(f"error: {error}"))
-        local = ("http://127.0.0.1:", "file:", "data:", "blob:")
-        page.on("request", lambda r: r.url.startswith(local) or page.troubles.append(f"request: {r.url}"))
-        return page
+        return _watched(context.new_page())
 
     yield open_tab
     for context in contexts:

@@ -1,312 +1,33 @@
 // @ts-check
 // The photo lab: piles of the reader's own photographs in, what a head start saves out. Nothing leaves the page.
 (() => {
-  /** @typedef {{id: number, name: string, pixels?: Uint8ClampedArray}} Picture pixels RGBA, 96 × 96 */
-  /** @typedef {{name: string, pictures: Picture[]}} Pile */
-  /** @typedef {{id: string, label: string, n: number[], draws: number[][]}} Way accuracy of every draw, by budget */
+  /** @typedef {{id: number, name: string, file: File, card?: HTMLElement, pixels?: Uint8ClampedArray}} Picture RGBA, until
+   * they are drawn on the card */
+  /** @typedef {{name: string, loose: boolean, pictures: Picture[], box?: any}} Pile loose: photographs without a label */
   const page = /** @type {any} */ (globalThis);
   const SIDE = 96;
-  const DRAWS = 5;
+  const DRAWS = 10;
+  const ENGINE = ["advice", "chart", "files", "network", "probe", "worker"];
+  const TRAY = "without a label";
 
-  // ---------------------------------------------------------------- the worker: everything that takes time
+  // ---------------------------------------------------------------- scripts and nodes
 
-  /** Runs in a worker, from its own text. @param {any} tools @param {any} scope @param {number} side */
-  function work(tools, scope, side) {
-    const { network, probe } = tools;
-    const LIMIT = 120e6;
-    /** @type {Map<number, any>} */
-    const seen = new Map();
-    /** @type {any} */
-    let net = null;
-    let ticket = 0;
-    /** @type {any} */
-    let head = null;
-    const pause = () => new Promise((done) => { setTimeout(done, 0); });
+  /** A classic script of the lab: a page opened from disk may not import modules. @param {string} name */
+  const load = (name) => new Promise((done, fail) => {
+    const script = make("script", "", null, { src: `${document.documentElement.dataset.content_root ?? ""}_static/lab/${name}.js` });
+    script.addEventListener("load", done);
+    script.addEventListener("error", () => fail(new Error(name)));
+    document.head.append(script);
+  });
 
-    /** What a file is by its first bytes, and how large a picture it announces. @param {DataView} v */
-    function header(v) {
-      const text = (/** @type {number} */ from, /** @type {number} */ to) => String.fromCharCode(...Array.from({ length: Math.max(0, Math.min(to, v.byteLength) - from) }, (_, i) => v.getUint8(from + i)));
-      const start = text(0, 16);
-      if (start.startsWith("\x89PNG")) return { width: v.getUint32(16), height: v.getUint32(20) };
-      if (start.startsWith("GIF8")) return { width: v.getUint16(6, true), height: v.getUint16(8, true) };
-      if (start.startsWith("BM")) return { width: Math.abs(v.getInt32(18, true)), height: Math.abs(v.getInt32(22, true)) };
-      if (start.startsWith("RIFF") && text(8, 12) === "WEBP") {
-        const kind = text(12, 16);
-        if (kind === "VP8X") return { width: 1 + (v.getUint32(24, true) & 0xffffff), height: 1 + (v.getUint32(27, true) & 0xffffff) };
-        if (kind === "VP8L") return { width: 1 + (v.getUint32(21, true) & 16383), height: 1 + ((v.getUint32(21, true) >>> 14) & 16383) };
-        return { width: v.getUint16(26, true) & 16383, height: v.getUint16(28, true) & 16383 };
-      }
-      if (start.startsWith("\xff\xd8")) {
-        for (let at = 2; at + 9 < v.byteLength;) {
-          const kind = v.getUint8(at + 1);
-          if (v.getUint8(at) !== 0xff) break;
-          if (kind >= 0xc0 && kind <= 0xcf && ![0xc4, 0xc8, 0xcc].includes(kind)) return { width: v.getUint16(at + 7), height: v.getUint16(at + 5) };
-          at += kind === 0xff ? 1 : 2 + v.getUint16(at + 2);
-        }
-        return { reason: "it is a JPEG without a picture" };
-      }
-      if (start.slice(4, 8) === "ftyp") {
-        if (!/^avi[fs]/.test(start.slice(8))) return { reason: /^(he|mi|ms)/.test(start.slice(8)) ? "it is a HEIC picture, which browsers cannot read; save it as JPEG" : "it is a video" };
-        const at = text(0, v.byteLength).indexOf("ispe");
-        return at < 0 ? { reason: "it is an AVIF that does not say its size" } : { width: v.getUint32(at + 8), height: v.getUint32(at + 12) };
-      }
-      if (/^(II\*|MM\0)/.test(start)) return { reason: "it is a TIFF, which browsers cannot read; save it as JPEG or PNG" };
-      if (start.startsWith("%PDF")) return { reason: "it is a PDF" };
-      if (/<svg|<\?xml/i.test(text(0, 256))) return { reason: "it is a drawing (SVG), not a photograph" };
-      return { reason: "it is no picture that browsers read (JPEG, PNG, WebP, AVIF, GIF or BMP)" };
-    }
-
-    /** Upright pixels on white, at the sides of both networks. @param {Blob} file */
-    async function decode(file) {
-      if (!file.size) throw new Error("it is empty");
-      if (file.size > 200e6) throw new Error("it is larger than 200 MB");
-      let said;
-      try {
-        said = header(new DataView(await file.slice(0, 1 << 20).arrayBuffer()));
-      } catch {
-        throw new Error("it ends too soon");
-      }
-      if (said.reason) throw new Error(said.reason);
-      const { width = 0, height = 0 } = said;
-      if (width * height > LIMIT) throw new Error(`it has ${width} × ${height} pixels, more than 120 million`);
-      if (Math.min(width, height) < 8) throw new Error(`it has ${width} × ${height} pixels; fewer than 8 show nothing`);
-      let bitmap;
-      try {
-        bitmap = await createImageBitmap(file);
-      } catch {
-        throw new Error("it is damaged or ends too soon");
-      }
-      try {
-        const [w, h] = [bitmap.width, bitmap.height];
-        if (w * h > LIMIT) throw new Error(`it has ${w} × ${h} pixels, more than 120 million`);
-        const [large, small] = [network.resizer(w, h, side), network.resizer(w, h, 32)];
-        const rows = Math.max(1, Math.min(h, Math.floor(1e6 / w)));
-        const canvas = new OffscreenCanvas(w, rows);
-        const context = canvas.getContext("2d", { willReadFrequently: true });
-        if (!context) throw new Error("the browser gave no canvas");
-        for (let top = 0; top < h; top += rows) {
-          const here = Math.min(rows, h - top);
-          context.fillStyle = "#fff";
-          context.fillRect(0, 0, w, rows);
-          context.drawImage(bitmap, 0, -top);
-          const { data } = context.getImageData(0, 0, w, here);
-          large.rows(data, top);
-          small.rows(data, top);
-        }
-        return { pixels: large.out, small: small.out, width: w, height: h, bytes: file.size };
-      } finally {
-        bitmap.close();
-      }
-    }
-
-    /** Eight numbers that know nothing of what is shown. @param {any} picture */
-    function trivial({ small, width, height, bytes }) {
-      const means = [0, 1, 2].map((c) => small.reduce((/** @type {number} */ s, /** @type {number} */ v, /** @type {number} */ i) => s + (i % 3 === c ? v : 0), 0) / 1024);
-      const grey = (means[0] + means[1] + means[2]) / 3;
-      const spread = Math.sqrt(small.reduce((/** @type {number} */ s, /** @type {number} */ v) => s + (v - grey) ** 2, 0) / small.length);
-      return [Math.log(width), Math.log(height), Math.log(width / height), Math.log(bytes), ...means, spread];
-    }
-
-    /** Near-duplicates, doubtful labels, piles that trivial numbers tell apart. @param {number[]} ids @param {number[]} y
-     * @param {Float64Array[]} products @param {any} fitted @param {number} classes */
-    function cautions(ids, y, products, fitted, classes) {
-      const twins = [];
-      for (let i = 0; i < ids.length; i += 1) for (let j = 0; j < i; j += 1) {
-        if (products[i][j] / Math.sqrt(products[i][i] * products[j][j]) > 0.97) twins.push([ids[j], ids[i]]);
-      }
-      const left = fitted.left.map((/** @type {Float64Array} */ row) => probe.largest([...row]));
-      const doubtful = ids.filter((_, i) => left[i] !== y[i] && fitted.left[i][left[i]] - fitted.left[i][y[i]] > 0.4);
-      const rows = ids.map((id) => trivial(seen.get(id)));
-      const columns = rows[0].map((_, d) => {
-        const mean = rows.reduce((s, row) => s + row[d], 0) / rows.length;
-        return { mean, spread: Math.sqrt(rows.reduce((s, row) => s + (row[d] - mean) ** 2, 0) / rows.length) };
-      });
-      // A number that hardly differs says nothing: its scale would be noise.
-      const scaled = rows.map((row) => row.map((v, d) => (columns[d].spread > 1e-6 ? (v - columns[d].mean) / columns[d].spread : 0)));
-      const plain = probe.fit(probe.gram(scaled), y, fitted.rows, classes);
-      const test = fitted.rows;
-      const easy = probe.accuracy(plain.left.map((/** @type {Float64Array} */ row) => probe.largest([...row])), y, test, classes);
-      const deep = probe.accuracy(left, y, test, classes);
-      return { twins, doubtful, easy, deep, guess: 1 / classes };
-    }
-
-    /** @param {{piles: number[][], budgets: number[], draws: number}} order */
-    async function measure({ piles, budgets, draws }) {
-      const mine = (ticket += 1);
-      const ids = piles.flat();
-      const y = piles.flatMap((pile, c) => pile.map(() => c));
-      const classes = piles.length;
-      const spoken = () => mine !== ticket;
-      let busy = 0;
-      for (const [i, id] of ids.entries()) {
-        const picture = seen.get(id);
-        if (!picture.features) {
-          const start = performance.now();
-          picture.features = net(picture.pixels);
-          busy += performance.now() - start;
-        }
-        if (i % 4 === 3 || i + 1 === ids.length) {
-          scope.postMessage({ kind: "features", done: i + 1, of: ids.length, busy });
-          await pause();
-          if (spoken()) return;
-        }
-      }
-      const x = ids.map((id) => seen.get(id).features);
-      const products = probe.gram(x);
-      const pixels = probe.gram(ids.map((id) => seen.get(id).small));
-      const planes = ids.map((id) => {
-        const { small } = seen.get(id);
-        return Float64Array.from({ length: small.length }, (_, i) => small[3 * (i % 1024) + Math.floor(i / 1024)] / 127.5 - 1);
-      });
-      const orders = Array.from({ length: draws }, (_, seed) => probe.nested(y, budgets[budgets.length - 1], seed));
-      /** One way of learning on every draw and budget. @param {(rows: number[], test: number[], seed: number) => number[]} learn */
-      const scored = (learn) => (/** @type {number} */ seed) => budgets.map((n) => {
-        const rows = orders[seed].slice(0, n * classes);
-        const test = y.flatMap((_, i) => (rows.includes(i) ? [] : [i]));
-        return probe.accuracy(learn(rows, test, seed), y, test, classes);
-      });
-      const ridge = (/** @type {Float64Array[]} */ known) => scored((rows, test) => {
-        const made = probe.fit(known, y, rows, classes);
-        return test.map((t) => probe.largest(probe.scores(made, known[t])));
-      });
-      const seeds = orders.map((_, i) => i);
-      const ways = [
-        { id: "probe", label: "linear probe on the network", n: budgets, draws: seeds.map(ridge(products)) },
-        { id: "mean", label: "nearest mean on the network", n: budgets, draws: seeds.map(scored((rows, test) => probe.nearestMean(products, y, rows, test, classes))) },
-        { id: "scratch", label: "raw pixels", n: budgets, draws: seeds.map(ridge(pixels)) },
-      ];
-      const fitted = probe.fit(products, y, ids.map((_, i) => i), classes);
-      const weight = Array.from({ length: classes }, (_, c) => x[0].map((/** @type {number} */ _v, /** @type {number} */ d) =>
-        x.reduce((/** @type {number} */ sum, /** @type {Float64Array} */ row, /** @type {number} */ i) => sum + fitted.alpha[i][c] * row[d], 0)));
-      const bias = fitted.share.map((/** @type {number} */ s, /** @type {number} */ c) =>
-        s - ids.reduce((sum, _, i) => sum + fitted.alpha[i][c] * fitted.mean[i], 0));
-      head = { ids, y, x, fitted };
-      scope.postMessage({ kind: "curve", ways, cautions: cautions(ids, y, products, fitted, classes),
-        head: { lambda: fitted.lambda, weight: weight.map((/** @type {Float64Array} */ w) => [...w]), bias } });
-      const scratch = [];
-      for (const seed of seeds) {
-        /** @type {number[]} */
-        const row = [];
-        for (const [i, n] of budgets.entries()) {
-          await pause();
-          if (spoken()) return;
-          const rows = orders[seed].slice(0, n * classes);
-          const test = y.flatMap((_, j) => (rows.includes(j) ? [] : [j]));
-          const small = probe.smallCNN({ classes, seed });
-          small.train(rows.map((/** @type {number} */ j) => planes[j]), rows.map((/** @type {number} */ j) => y[j]));
-          row.push(probe.accuracy(test.map((t) => small.predict(planes[t])), y, test, classes));
-          scope.postMessage({ kind: "training", done: seed * budgets.length + i + 1, of: seeds.length * budgets.length });
-        }
-        scratch.push(row);
-      }
-      ways.splice(2, 0, { id: "scratch_small", label: "small network from scratch", n: budgets, draws: scratch });
-      scope.postMessage({ kind: "done", ways });
-    }
-
-    /** The answer for a new picture, how often such a lead was right, and the three most alike. @param {number} id */
-    function held(id) {
-      if (!head) return;
-      const x = net(seen.get(id).pixels);
-      const dot = (/** @type {Float64Array} */ a, /** @type {Float64Array} */ b) => a.reduce((sum, v, i) => sum + v * b[i], 0);
-      const products = head.x.map((/** @type {Float64Array} */ row) => dot(row, x));
-      const lead = (/** @type {number[]} */ list) => { const [a, b] = [...list].sort((p, q) => q - p); return a - b; };
-      const said = probe.scores(head.fitted, products);
-      const mine = lead(said);
-      const as = head.fitted.left.map((/** @type {Float64Array} */ row, /** @type {number} */ i) => ({ lead: lead([...row]), right: probe.largest([...row]) === head.y[i] }))
-        .sort((/** @type {any} */ a, /** @type {any} */ b) => Math.abs(a.lead - mine) - Math.abs(b.lead - mine)).slice(0, 10);
-      const alike = head.ids.map((/** @type {number} */ other, /** @type {number} */ i) => ({ id: other, cosine: products[i] / Math.sqrt(dot(x, x) * dot(head.x[i], head.x[i])) }))
-        .sort((/** @type {any} */ a, /** @type {any} */ b) => b.cosine - a.cosine).slice(0, 3);
-      scope.postMessage({ kind: "held", id, answer: probe.largest(said), right: as.filter((/** @type {any} */ o) => o.right).length, of: as.length, alike });
-    }
-
-    let line = Promise.resolve();
-    scope.onmessage = (/** @type {MessageEvent} */ { data }) => {
-      if (data.kind === "network") {
-        net = network.network(data.buffer, data.plan);
-        scope.postMessage({ kind: "ready" });
-      } else if (data.kind === "forget") {
-        ticket += 1;
-        for (const id of data.ids) seen.delete(id);
-        if (data.all) head = null;
-      } else if (data.kind === "measure") {
-        measure(data).catch((error) => scope.postMessage({ kind: "failed", reason: error.message }));
-      } else if (data.kind === "hold") held(data.id);
-      else {
-        // One file after the other: 300 at once would hold 300 decoded pictures.
-        line = line.then(() => decode(data.file)).then((picture) => {
-          seen.set(data.id, picture);
-          const pixels = new Uint8ClampedArray(4 * side * side).fill(255);
-          picture.pixels.forEach((/** @type {number} */ v, /** @type {number} */ i) => { pixels[4 * Math.floor(i / 3) + (i % 3)] = v; });
-          scope.postMessage({ kind: "looked", id: data.id, pixels });
-        }).catch((error) => scope.postMessage({ kind: "refused", id: data.id, reason: error.message }));
-      }
-    };
+  /** The worker, from the text of its parts: no file is asked for, so it also starts in a page opened from disk. */
+  async function hire() {
+    await Promise.all(ENGINE.map(load));
+    const { advice, files, network, probe, work } = page.hsLab;
+    const parts = Object.entries({ advice, files, network, probe }).map(([name, part]) => `${name}: (${part})()`);
+    const text = `"use strict";(${work})({${parts}}, self, ${SIDE});`;
+    return new Worker(URL.createObjectURL(new Blob([text], { type: "text/javascript" })));
   }
-
-  /** The worker as text: no file is asked for, so it also starts in a page opened from disk. */
-  function hire() {
-    const text = `"use strict";(${work})({network: (${page.hsLab.network})(), probe: (${page.hsLab.probe})()}, self, ${SIDE});`;
-    const address = URL.createObjectURL(new Blob([text], { type: "text/javascript" }));
-    const worker = new Worker(address);
-    return worker;
-  }
-
-  // ---------------------------------------------------------------- numbers for the chart
-
-  // Student's t at 97.5 %, for 1, 2, … degrees of freedom.
-  const STUDENT = [12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262];
-  /** @param {number[]} values */
-  function span(values) {
-    const mean = values.reduce((a, b) => a + b, 0) / values.length;
-    const variance = values.reduce((sum, v) => sum + (v - mean) ** 2, 0) / (values.length - 1);
-    const half = STUDENT[values.length - 2] * Math.sqrt(variance / values.length);
-    return { mean, lo: mean - half, hi: mean + half };
-  }
-
-  /** Mean and band over the draws. @param {number[]} n @param {number[][]} draws */
-  function curve(n, draws) {
-    const spans = n.map((_, i) => span(draws.map((row) => row[i])));
-    return { n, mean: spans.map((s) => s.mean), lo: spans.map((s) => s.lo), hi: spans.map((s) => s.hi) };
-  }
-
-  /** Labels a pile at which a curve reaches a height, along its line; beyond the last where it never does.
-   * @param {{n: number[], mean: number[]}} other @param {number} height */
-  function reaches({ n, mean }, height) {
-    const i = mean.findIndex((v) => v >= height);
-    if (i < 0) return { k: n[n.length - 1], beyond: true };
-    if (i === 0) return { k: n[0], beyond: false };
-    const share = (height - mean[i - 1]) / (mean[i] - mean[i - 1]);
-    return { k: n[i - 1] * (n[i] / n[i - 1]) ** share, beyond: false };
-  }
-
-  /** What the label-budget widget draws. @param {Way[]} ways @param {number} classes */
-  function stateOf(ways, classes) {
-    const strategies = ways.map(({ id, label, n, draws }) => ({ id, label, ...curve(n, draws) }));
-    const [first] = ways;
-    const rival = ways.find((way) => way.id === "scratch_small");
-    const gaps = rival ? [{ a: "probe", b: rival.id, ...curve(first.n, first.draws.map((row, d) => row.map((v, i) => v - rival.draws[d][i]))) }] : [];
-    const worth = rival ? strategies[0].mean.map((height) => reaches(curve(rival.n, rival.draws), height)) : [];
-    const equivalents = rival ? [{ strategy: "probe", against: rival.id, n: first.n, k: worth.map((w) => w.k), lo: worth.map(() => null), hi: worth.map(() => null), beyond: worth.map((w) => w.beyond) }] : [];
-    return { title: "Labels saved on your photographs", start_n: first.n[first.n.length - 1], datasets: [{ id: "yours", label: "Your photographs", chance: 1 / classes, unit: "accuracy on the photographs not learned from", strategies, gaps, equivalents }] };
-  }
-
-  /** The sentence at the largest budget. @param {ReturnType<typeof stateOf>} state @param {number} pictures */
-  function sentence({ datasets: [{ gaps: [gap], equivalents: [worth] }] }, pictures) {
-    const last = gap.n.length - 1;
-    const [n, mean, lo, hi] = [gap.n[last], gap.mean[last], gap.lo[last], gap.hi[last]];
-    const labels = n === 1 ? "1 label" : `${n} labels`;
-    const points = (/** @type {number} */ v) => Math.abs(100 * v).toFixed(0);
-    if (lo > 0) {
-      const k = worth.k[last] ?? n;
-      if (worth.beyond[last]) return `With ${labels} a pile, your head start is worth more than ${labels} a pile: the network from scratch never reaches the probe within what was measured (${points(mean)} points behind).`;
-      return `With ${labels} a pile, your head start is worth ${k < 10 ? k.toFixed(1) : Math.round(k)} labels a pile: that many the network from scratch needs for the same accuracy.`;
-    }
-    if (hi < 0) return `With ${labels} a pile, the pretrained network is behind: learning from scratch is ${points(mean)} points better on your photographs.`;
-    const more = Math.min(500, Math.ceil(pictures * (((hi - lo) / 2 / Math.max(0.005, Math.abs(mean))) ** 2 - 1)));
-    return `With ${labels} a pile, the page cannot tell with so few photographs: add about ${Math.max(1, more)} more to each pile${more === 500 ? " or more" : ""}, if the difference stays at ${points(mean)} points.`;
-  }
-
-  // ---------------------------------------------------------------- the page
 
   /** @param {string} tag @param {string} css @param {string | null} [text] @param {Record<string, string>} [attrs] @returns {any} */
   function make(tag, css, text, attrs = {}) {
@@ -324,6 +45,13 @@
     return node;
   }
 
+  /** @param {string} label @param {(files: File[]) => void} take @param {boolean} [many] */
+  function chooser(label, take, many = true) {
+    const input = make("input", "", null, { type: "file", accept: "image/*", "aria-label": label, ...(many ? { multiple: "" } : {}) });
+    input.addEventListener("change", () => take([...input.files]));
+    return input;
+  }
+
   /** @param {string} name @param {string} type @param {string} text */
   function save(name, type, text) {
     const link = make("a", "", "", { href: URL.createObjectURL(new Blob([text], { type })), download: name });
@@ -331,258 +59,527 @@
     setTimeout(() => URL.revokeObjectURL(link.href), 1000);
   }
 
+  /** @param {Picture} picture */
+  function thumbnail(picture) {
+    const canvas = make("canvas", "hs-lab__thumb", null, { width: String(SIDE), height: String(SIDE), role: "img", "aria-label": picture.name, title: picture.name });
+    const first = picture.card?.querySelector("canvas");
+    if (first) canvas.getContext("2d").drawImage(first, 0, 0);
+    else if (picture.pixels) canvas.getContext("2d").putImageData(new ImageData(/** @type {any} */ (picture.pixels), SIDE, SIDE), 0, 0);
+    return canvas;
+  }
+
+  // ---------------------------------------------------------------- what the reader asked to keep, in this browser
+
+  const kept = {
+    flag: "hs-lab",
+    /** @returns {Promise<IDBObjectStore>} */
+    open: () => new Promise((done, fail) => {
+      const request = indexedDB.open("hs-lab", 1);
+      request.onupgradeneeded = () => request.result.createObjectStore("piles");
+      request.onsuccess = () => done(request.result.transaction("piles", "readwrite").objectStore("piles"));
+      request.onerror = () => fail(request.error);
+    }),
+    wished() { try { return localStorage.getItem(kept.flag) === "kept"; } catch { return false; } },
+    /** @param {Pile[]} piles */
+    async write(piles) {
+      localStorage.setItem(kept.flag, "kept");
+      const store = await kept.open();
+      store.put(piles.map(({ name, loose, pictures }) => ({ name, loose, files: pictures.map((p) => p.file) })), "all");
+      return new Promise((done, fail) => {
+        store.transaction.oncomplete = done;
+        store.transaction.onabort = () => fail(store.transaction.error);
+      });
+    },
+    /** @returns {Promise<{name: string, loose: boolean, files: File[]}[]>} */
+    async read() {
+      const request = (await kept.open()).get("all");
+      return new Promise((done) => { request.onsuccess = () => done(request.result ?? []); });
+    },
+    async forget() {
+      try { localStorage.removeItem(kept.flag); } catch { return; }
+      (await kept.open()).clear();
+    },
+  };
+
+  // ---------------------------------------------------------------- the lab
+
   /** @param {HTMLElement} root */
   function lab(root) {
-    const worker = hire();
+    /** @type {Promise<Worker> | null} */
+    let hired = null;
     /** @type {Pile[]} */
-    let piles = [{ name: "Pile 1", pictures: [] }, { name: "Pile 2", pictures: [] }];
+    let piles = [];
+    /** @type {Map<number, Picture>} */
+    const known = new Map();
     /** @type {Map<number, (message: any) => void>} */
     const waiting = new Map();
-    let [ids, refused] = [0, 0];
+    /** @type {{id: number, file: File}[]} */
+    const queue = [];
+    let [ids, flying, refused, started, writing] = [0, 0, 0, 0, 0];
     let network = "absent";
-    let started = 0;
-    /** @type {any} */
+    /** @type {any} what was measured, the names of its piles, and where it is shown */
     let result = null;
+    /** @type {Pile | null} where a pasted photograph goes */
+    let last = null;
 
     const shelf = make("div", "hs-lab__piles");
     const status = make("p", "hs-lab__status", "", { role: "status" });
-    const troubles = make("ul", "hs-lab__troubles", null, { "aria-label": "Files that were refused" });
+    const notes = make("ul", "hs-lab__troubles", null, { "aria-label": "What was said about files" });
     const go = button("", start, "hs-lab__go");
     const out = make("div", "hs-lab__out");
     const samples = make("div", "hs-lab__row");
-    samples.append(make("span", "", "No photographs at hand?"), ...page.hsLab.samples.map((/** @type {any} */ set) => button(set.title, () => ready(set))));
+    samples.append(make("span", "", "No photographs at hand?"), ...(root.dataset.samples ?? "").split("|").filter(Boolean).map((title, i) => button(title, () => ready(i))));
+    const keep = make("input", "", null, { type: "checkbox" });
+    const keeping = make("label", "hs-lab__keep");
+    keeping.append(keep, " Keep these photographs in this browser; otherwise nothing is stored.");
     const tools = make("div", "hs-lab__row");
-    tools.append(button("Add a pile", () => { piles.push({ name: `Pile ${piles.length + 1}`, pictures: [] }); paint(); }), button("Clear all", clear));
-    root.append(samples, shelf, tools, go, status, troubles, out);
+    tools.append(button("Add a pile", () => { grow(`Pile ${labelled().length + 1}`); changed(); }), button("Clear all", clear), keeping);
+    root.append(samples, shelf, tools, go, status, notes, out);
 
-    const all = () => piles.flatMap((pile) => pile.pictures);
-    const found = (/** @type {number} */ id) => all().find((picture) => picture.id === id);
-    const counts = () => piles.map((pile) => pile.pictures.filter((p) => p.pixels).length);
+    const labelled = () => piles.filter((pile) => !pile.loose);
+    const tray = () => /** @type {Pile} */ (piles.find((pile) => pile.loose));
+    const seen = (/** @type {Pile} */ pile) => pile.pictures.filter((p) => p.card);
+    const counts = () => labelled().map((pile) => seen(pile).length);
+    const photographs = (/** @type {number} */ n) => (n === 1 ? "1 photograph" : `${n} photographs`);
 
     /** @param {string} words */
     function say(words) { status.textContent = words; }
 
-    /** Look at a file in the worker. @param {Blob} file @param {string} name @param {(message: any) => void} then */
-    function look(file, name, then) {
+    /** @param {any} message @param {Transferable[]} [transfer] */
+    function post(message, transfer = []) {
+      hired ??= hire().then((worker) => { worker.onmessage = ({ data }) => answer(data); return worker; });
+      hired.then((worker) => worker.postMessage(message, transfer), ({ message: name }) => say(`The script ${name}.js of this page could not be read: build the book again.`));
+    }
+
+    /** Hand a few files over at a time: 300 at once would block the page. */
+    function feed() {
+      while (flying < 4 && queue.length) {
+        flying += 1;
+        post({ kind: "look", ...queue.shift() });
+      }
+    }
+
+    /** Look at a file in the worker. @param {File} file @param {(message: any) => void} then */
+    function look(file, then) {
       const id = (ids += 1);
       waiting.set(id, (message) => {
         if (message.kind === "refused") {
           refused += 1;
-          troubles.append(make("li", "", `${name} was not read: ${message.reason}.`));
-        }
+          notes.append(make("li", "", `${file.name} was not read: ${message.reason}.`));
+        } else if (message.moving) notes.append(make("li", "", `${file.name} moves; only its first picture is used.`));
         then(message);
       });
-      worker.postMessage({ kind: "look", id, file });
+      queue.push({ id, file });
+      feed();
       return id;
     }
 
-    /** @param {Pile} pile @param {Iterable<File>} files */
+    /** A new pile on the shelf, before the tray. @param {string} name @param {boolean} [loose] */
+    function grow(name, loose = false) {
+      /** @type {Pile} */
+      const pile = { name, loose, pictures: [] };
+      piles.splice(loose ? piles.length : labelled().length, 0, pile);
+      const box = make("section", `hs-lab__pile${loose ? " hs-lab__pile--loose" : ""}`);
+      const title = loose ? make("p", "hs-lab__title", "Without a label (optional)") : make("input", "hs-lab__name", null, { type: "text", maxlength: "60" });
+      title.value = name;
+      title.addEventListener("change", () => {
+        const wish = title.value.trim() || name;
+        pile.name = piles.some((other) => other !== pile && other.name === wish) ? `${wish} (${labelled().indexOf(pile) + 1})` : wish;
+        title.value = pile.name;
+        changed();
+      });
+      const hint = make("p", "hs-lab__hint");
+      const input = chooser("", (files) => add(pile, files));
+      const list = make("ul", "hs-lab__cards");
+      const row = make("div", "hs-lab__row");
+      const shoot = button("Camera", () => camera(pile));
+      shoot.hidden = !cameras;
+      row.append(input, shoot);
+      const gone = button("Remove this pile", () => { drop(pile.pictures); piles = piles.filter((p) => p !== pile); changed(); });
+      box.append(title, hint, row, list, gone);
+      box.addEventListener("focusin", () => { last = pile; });
+      box.addEventListener("dragover", (/** @type {DragEvent} */ event) => event.preventDefault());
+      box.addEventListener("drop", (/** @type {DragEvent} */ event) => {
+        event.preventDefault();
+        const moved = /^hs-lab (\d+)$/.exec(event.dataTransfer?.getData("text/plain") ?? "");
+        if (moved) shift(Number(moved[1]), pile);
+        else add(pile, [...(event.dataTransfer?.files ?? [])]);
+      });
+      pile.box = { box, title, hint, input, shoot, list, gone };
+      return pile;
+    }
+
+    /** @param {Pile} pile @param {File[]} files */
     function add(pile, files) {
-      reset();
+      if (!files.length) return;
       for (const file of files) {
-        const picture = { id: 0, name: file.name };
-        picture.id = look(file, file.name, ({ kind, pixels }) => {
-          if (kind === "refused") piles.forEach((one) => { one.pictures = one.pictures.filter((p) => p !== picture); });
-          else Object.assign(picture, { pixels });
-          if (waiting.size % 20 === 0) paint();
-          else say(`${waiting.size} files to look at.`);
-        });
+        /** @type {Picture} */
+        const picture = { id: 0, name: file.name, file };
         pile.pictures.push(picture);
+        picture.id = look(file, ({ kind, pixels }) => {
+          const home = piles.find((one) => one.pictures.includes(picture)) ?? pile;
+          if (kind === "refused") drop([picture]);
+          else {
+            picture.pixels = pixels;
+            home.box.list.append(card(picture));
+            delete picture.pixels;
+          }
+          count();
+        });
+        known.set(picture.id, picture);
       }
-      paint();
+      changed();
     }
 
-    /** @param {any} set */
-    function ready(set) {
+    /** @param {number} which ready-made piles */
+    async function ready(which) {
+      if (!page.hsLab?.samples) await load("samples");
       clear();
-      piles = set.piles.map((/** @type {any} */ { name }) => ({ name, pictures: [] }));
-      set.piles.forEach((/** @type {any} */ { name, pictures }, /** @type {number} */ i) => add(piles[i], pictures.map((/** @type {string} */ text, /** @type {number} */ j) =>
-        new File([Uint8Array.from(atob(text), (c) => c.charCodeAt(0))], `${name} ${j + 1}`, { type: "image/png" }))));
+      page.hsLab.samples[which].piles.forEach((/** @type {any} */ { name, pictures }, /** @type {number} */ i) => {
+        const pile = labelled()[i];
+        pile.name = pile.box.title.value = name;
+        add(pile, pictures.map((/** @type {string} */ text, /** @type {number} */ j) => new File([Uint8Array.from(atob(text), (c) => c.charCodeAt(0))], `${name} ${j + 1}`, { type: "image/png" })));
+      });
     }
 
-    /** A change of the piles makes the measurement stale. */
-    function reset() {
-      worker.postMessage({ kind: "forget", ids: [] });
-      result = null;
-      out.replaceChildren();
-      delete root.dataset.state;
+    /** Photographs leave. @param {Picture[]} pictures */
+    function drop(pictures) {
+      if (pictures.length) post({ kind: "forget", ids: pictures.map((p) => p.id) });
+      for (const picture of pictures) {
+        const place = queue.findIndex(({ id }) => id === picture.id);
+        if (place >= 0) queue.splice(place, 1);
+        waiting.delete(picture.id);
+        known.delete(picture.id);
+        picture.card?.remove();
+        for (const pile of piles) if (pile.pictures.includes(picture)) pile.pictures = pile.pictures.filter((p) => p !== picture);
+      }
+    }
+
+    /** What was measured is of other piles now. */
+    function changed() {
+      if (hired) post({ kind: "stop" });
+      if (root.dataset.state) root.dataset.state = "stale";
+      if (result) result.parts.stale.hidden = false;
+      keepLater();
+      paint();
     }
 
     function clear() {
-      worker.postMessage({ kind: "forget", ids: all().map((p) => p.id), all: true });
-      piles = [{ name: "Pile 1", pictures: [] }, { name: "Pile 2", pictures: [] }];
-      refused = 0;
-      troubles.replaceChildren();
-      reset();
-      paint();
+      drop([...known.values()]);
+      piles = [];
+      [refused, last, result] = [0, null, null];
+      notes.replaceChildren();
+      out.replaceChildren();
+      delete root.dataset.state;
+      grow("Pile 1");
+      grow("Pile 2");
+      grow(TRAY, true);
+      changed();
     }
 
-    /** @param {Picture} picture @param {string} [label] */
-    function thumbnail(picture, label = picture.name) {
-      const canvas = make("canvas", "hs-lab__thumb", null, { width: String(SIDE), height: String(SIDE), role: "img", "aria-label": label, title: label });
-      if (picture.pixels) canvas.getContext("2d").putImageData(new ImageData(new Uint8ClampedArray(picture.pixels), SIDE, SIDE), 0, 0);
-      return canvas;
+    function keepLater() {
+      clearTimeout(writing);
+      delete root.dataset.kept;
+      if (keep.checked) writing = setTimeout(() => kept.write(piles).then(() => { root.dataset.kept = "yes"; }, (error) => say(`The browser could not keep them: ${error}.`)), 300);
     }
+    keep.addEventListener("change", () => {
+      keepLater();
+      if (!keep.checked) kept.forget().then(() => { root.dataset.kept = "no"; }, (error) => say(`The browser could not forget them: ${error}.`));
+    });
 
-    /** @param {Pile} pile @param {Picture} picture */
-    function card(pile, picture) {
+    /** @param {Picture} picture */
+    function card(picture) {
       const item = make("li", "hs-lab__card", null, { draggable: "true" });
       item.addEventListener("dragstart", (/** @type {DragEvent} */ event) => event.dataTransfer?.setData("text/plain", `hs-lab ${picture.id}`));
-      const move = make("select", "", null, { "aria-label": `Pile of ${picture.name}` });
-      piles.forEach((other, i) => move.append(make("option", "", other.name, { value: String(i) })));
-      move.append(make("option", "", "remove", { value: "-1" }));
-      move.value = String(piles.indexOf(pile));
-      move.addEventListener("change", () => shift(picture.id, piles[Number(move.value)]));
-      item.append(thumbnail(picture), move);
+      const gone = button("×", () => shift(picture.id, undefined), "hs-lab__gone");
+      gone.setAttribute("aria-label", `Remove ${picture.name}`);
+      item.append(thumbnail(picture), mover(picture), gone);
+      picture.card = item;
       return item;
+    }
+
+    /** A list of places for a photograph, made when it is opened: 300 lists of names would take long.
+     * @param {Picture} picture */
+    function mover(picture) {
+      const move = make("select", "hs-lab__move", null, { "aria-label": `Place of ${picture.name}` });
+      const fill = () => {
+        const here = piles.find((pile) => pile.pictures.includes(picture));
+        move.replaceChildren(...piles.map((pile, i) => make("option", "", pile.name, { value: String(i) })));
+        move.value = String(here ? piles.indexOf(here) : -1);
+      };
+      move.append(make("option", "", "move …"));
+      for (const name of ["focus", "pointerdown"]) move.addEventListener(name, fill);
+      move.addEventListener("change", () => shift(picture.id, piles[Number(move.value)]));
+      return move;
     }
 
     /** @param {number} id @param {Pile | undefined} to none: the photograph is removed */
     function shift(id, to) {
-      const picture = found(id);
+      const picture = known.get(id);
       if (!picture) return;
-      for (const pile of piles) pile.pictures = pile.pictures.filter((p) => p !== picture);
-      if (to) to.pictures.push(picture);
-      else worker.postMessage({ kind: "forget", ids: [id] });
-      reset();
-      paint();
+      if (to) {
+        for (const pile of piles) pile.pictures = pile.pictures.filter((p) => p !== picture);
+        to.pictures.push(picture);
+        if (picture.card) to.box.list.append(picture.card);
+        picture.card?.querySelector("select")?.focus();
+      } else {
+        const from = piles.find((pile) => pile.pictures.includes(picture));
+        drop([picture]);
+        from?.box.input.focus();
+      }
+      changed();
     }
 
+    /** The shelf. */
     function paint() {
-      shelf.replaceChildren(...piles.map((pile, i) => {
-        const box = make("section", "hs-lab__pile", null, { "aria-label": `Pile ${i + 1}` });
-        const name = make("input", "hs-lab__name", null, { type: "text", maxlength: "60", "aria-label": `Name of pile ${i + 1}` });
-        name.value = pile.name;
-        name.addEventListener("change", () => { pile.name = name.value.trim() || `Pile ${i + 1}`; paint(); });
-        const input = make("input", "", null, { type: "file", multiple: "", accept: "image/*", "aria-label": `Photographs for ${pile.name}` });
-        input.addEventListener("change", () => add(pile, [...input.files]));
-        const list = make("ul", "hs-lab__cards");
-        list.append(...pile.pictures.filter((p) => p.pixels).map((p) => card(pile, p)));
-        box.append(name, make("p", "hs-lab__hint", `${counts()[i]} photographs. Drop, paste or choose more:`), input, list);
-        if (piles.length > 2) box.append(button("Remove this pile", () => { worker.postMessage({ kind: "forget", ids: pile.pictures.map((p) => p.id) }); piles = piles.filter((p) => p !== pile); reset(); paint(); }));
-        box.addEventListener("dragover", (/** @type {DragEvent} */ event) => event.preventDefault());
-        box.addEventListener("drop", (/** @type {DragEvent} */ event) => {
-          event.preventDefault();
-          event.stopPropagation();
-          const moved = /^hs-lab (\d+)$/.exec(event.dataTransfer?.getData("text/plain") ?? "");
-          if (moved) shift(Number(moved[1]), pile);
-          else add(pile, [...(event.dataTransfer?.files ?? [])]);
-        });
-        box.addEventListener("paste", (/** @type {ClipboardEvent} */ event) => add(pile, [...(event.clipboardData?.files ?? [])]));
-        return box;
-      }));
-      root.dataset.read = String(counts().reduce((a, b) => a + b, 0));
-      root.dataset.refused = String(refused);
-      root.dataset.waiting = String(waiting.size);
-      const few = piles.filter((_, i) => counts()[i] < 2).map((pile) => pile.name);
+      const boxes = piles.map(({ box: { box } }) => box);
+      if (boxes.some((box, i) => shelf.children[i] !== box) || shelf.children.length !== boxes.length) shelf.replaceChildren(...boxes);
+      piles.forEach(({ name, loose, box: { box, title, input, gone } }, i) => {
+        box.setAttribute("aria-label", loose ? "Photographs without a label" : `Pile ${i + 1}`);
+        if (!loose) title.setAttribute("aria-label", `Name of pile ${i + 1}`);
+        input.setAttribute("aria-label", `Photographs ${loose ? TRAY : `for ${name}`}`);
+        gone.hidden = loose || labelled().length < 3;
+      });
+      count();
+    }
+
+    /** What has been read, and whether it is enough. */
+    function count() {
+      for (const pile of piles) {
+        pile.box.hint.textContent = pile.loose ? `${photographs(seen(pile).length)}. The page says which of them is worth a label next.` : `${photographs(seen(pile).length)}. Drop, paste or choose more:`;
+      }
+      Object.assign(root.dataset, { read: counts().reduce((a, b) => a + b, 0), loose: seen(tray()).length, refused, waiting: waiting.size });
+      const few = labelled().filter((pile) => seen(pile).length < 2).map((pile) => `“${pile.name}”`);
       go.disabled = Boolean(waiting.size || few.length || network === "coming");
       go.textContent = network === "here" ? "Measure" : `Load the network (${root.dataset.megabytes} MB, part of this book) and measure`;
       if (waiting.size) say(`${waiting.size} files to look at.`);
-      else if (few.length) say(`Two photographs or more are needed in ${few.map((n) => `“${n}”`).join(" and ")}${all().length ? "; a pile of one cannot be learned from and tested on" : ""}.`);
-      else say(refused ? `${refused} files were refused; the rest is ready.` : "Ready.");
+      else if (few.length) say(`Two photographs or more are needed in ${few.join(" and ")}${known.size ? "; a pile of one cannot be learned from and tested on" : ""}.`);
+      else if (refused) say(`${refused === 1 ? "1 file was" : `${refused} files were`} refused; the rest is ready.`);
+      else say("Ready.");
     }
 
     function start() {
+      started = performance.now();
       if (network === "here") { measure(); return; }
       network = "coming";
-      paint();
+      count();
       say(`Loading ${root.dataset.megabytes} MB …`);
-      page.hsLabNetwork = async (/** @type {unknown} */ plan, /** @type {string} */ text) => {
-        const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
-        const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
-        const buffer = await new Response(stream).arrayBuffer();
-        worker.postMessage({ kind: "network", buffer, plan }, [buffer]);
-      };
-      const script = make("script", "", null, { src: `${document.documentElement.dataset.content_root ?? ""}_static/lab/weights.js` });
-      script.addEventListener("error", () => { network = "absent"; paint(); say("The file of the network is not part of this copy of the book: build the book with a connection once."); });
-      document.head.append(script);
+      page.hsLabNetwork = (/** @type {any} */ plan, /** @type {string} */ text, /** @type {string} */ wasm) => post({ kind: "network", plan, text, wasm });
+      load("weights").catch(() => { network = "absent"; count(); say("The file of the network is not part of this copy of the book: build the book with a connection once."); });
     }
 
     function measure() {
       const budgets = [1, 2, 4, 8, 16, 32].filter((n) => n <= Math.max(1, Math.floor((2 * Math.min(...counts())) / 3)));
-      started = performance.now();
+      result = { names: labelled().map((pile) => pile.name), fewest: Math.min(...counts()) };
       out.replaceChildren();
-      worker.postMessage({ kind: "measure", piles: piles.map((pile) => pile.pictures.map((p) => p.id)), budgets, draws: DRAWS });
+      root.dataset.state = "busy";
+      post({ kind: "measure", piles: labelled().map((pile) => seen(pile).map((p) => p.id)), loose: seen(tray()).map((p) => p.id), budgets, draws: DRAWS });
     }
 
-    /** @param {string} phase */
-    function chart(phase) {
-      const state = stateOf(result.ways, piles.length);
-      const home = make("div", "hs-widget");
-      const headline = make("p", "hs-lab__sentence", phase === "done" ? sentence(state, Math.min(...counts())) : "The small network is still learning from scratch …");
-      out.replaceChildren(headline, home, ...warnings(), ...takeaway(state), holding());
-      const values = /** @type {Record<string, any>} */ ({ state });
-      page.hsWidgets.label_budget.render({ model: { get: (/** @type {string} */ k) => values[k], set: (/** @type {string} */ k, /** @type {unknown} */ v) => { values[k] = v; }, save_changes() {}, on() {} }, el: home });
+    // ---------------------------------------------------------------- what was measured
+
+    /** The chart, and with the first one everything beside it. @param {"curve" | "done"} phase @param {any[]} ways */
+    function show(phase, ways) {
+      const { csv, picture, sentence, stateOf } = (page.hsLab.tools ??= page.hsLab.chart());
+      const state = stateOf(ways, result.names.length);
+      result.parts ??= parts(() => csv(result.state), picture);
+      const { headline, home } = result.parts;
+      result.state = state;
+      headline.textContent = phase === "done" ? sentence(state, result.fewest) : "The small network is still learning from scratch …";
+      const n = home.querySelector("[data-n]")?.dataset.n;
+      home.replaceChildren();
+      budgetChart(home, { state, ...(n ? { n: Number(n) } : {}) });
       root.dataset[phase] = String(Math.round(performance.now() - started));
       root.dataset.state = phase;
     }
 
-    /** What is wrong with the piles, in sentences. */
-    function warnings() {
-      const { twins, doubtful, easy, deep, guess } = result.cautions;
-      const lines = [];
-      const name = (/** @type {number} */ id) => found(id)?.name ?? "";
-      if (twins.length) lines.push(`${twins.length} pairs look like the same photograph twice, which makes every way look better than it is: ${twins.slice(0, 5).map((/** @type {number[]} */ pair) => pair.map(name).join(" and ")).join("; ")}.`);
-      if (easy > guess + 0.2 && easy >= deep - 0.02) lines.push(`Size, brightness and colour alone tell your piles apart in ${(100 * easy).toFixed(0)} % of the photographs, as well as the network does: the piles may differ in how they were taken.`);
-      if (doubtful.length) lines.push(`Labels worth a second look: ${doubtful.slice(0, 8).map(name).join(", ")}.`);
-      if (!lines.length) return [];
-      const list = make("ul", "hs-lab__warnings");
-      list.append(...lines.map((line) => make("li", "", line)));
-      return [make("h2", "", "What may be wrong with the piles"), list];
+    /** Chapter 01's chart. @param {HTMLElement} el @param {Record<string, any>} values */
+    function budgetChart(el, values) {
+      const model = { get: (/** @type {string} */ k) => values[k], set: (/** @type {string} */ k, /** @type {unknown} */ v) => { values[k] = v; }, save_changes() {}, on() {} };
+      page.hsWidgets.label_budget.render({ model, el });
     }
 
-    /** @param {ReturnType<typeof stateOf>} state */
-    function takeaway(state) {
-      const row = make("div", "hs-lab__row");
-      const [data] = state.datasets;
-      row.append(
-        button("The head (JSON)", () => save("head.json", "application/json", JSON.stringify({ backbone: "efficientnet-lite0", size: SIDE, classes: piles.map((p) => p.name), ...result.head }))),
-        button("The numbers (CSV)", () => save("numbers.csv", "text/csv", ["way,n,mean,lo,hi", ...data.strategies.flatMap((s) => s.n.map((n, i) => [s.id, n, s.mean[i], s.lo[i], s.hi[i]].join(",")))].join("\n"))),
+    /** The chart as a file, drawn anew where there is room for the names of its lines. @param {(chart: SVGSVGElement) => string} picture */
+    function exported(picture) {
+      const room = make("div", "hs-widget hs-lab__room");
+      root.append(room);
+      budgetChart(room, { state: result.state });
+      const text = picture(/** @type {SVGSVGElement} */ (room.querySelector(".hs-kit__chart")));
+      room.remove();
+      return text;
+    }
+
+    /** @param {() => string} csv @param {(chart: SVGSVGElement) => string} picture */
+    function parts(csv, picture) {
+      const headline = make("p", "hs-lab__sentence");
+      const stale = make("p", "hs-lab__hint", "The piles have changed since this was measured.");
+      stale.hidden = true;
+      const home = make("div", "hs-widget");
+      const { names, head } = result;
+      const about = { kind: "images", backbone: "efficientnet-lite0", size: SIDE, classes: names, ...head };
+      const take = make("div", "hs-lab__row");
+      take.append(
+        button("The head (JSON)", () => save("head.json", "application/json", JSON.stringify(about))),
+        button("The numbers (CSV)", () => save("numbers.csv", "text/csv", csv())),
+        button("The chart (SVG)", () => save("chart.svg", "image/svg+xml", exported(picture))),
       );
-      return [make("h2", "", "Take it away"), row];
+      const use = make("p", "hs-lab__hint", "With the course's package installed, transferlib predict head.json new.jpg answers for a new photograph as this page does.");
+      out.replaceChildren(headline, stale, home, ...warnings(), ...worthLabelling(), make("h2", "", "Hold a new photograph in"), holding(), make("h2", "", "Take it away"), take, use);
+      return { headline, stale, home };
+    }
+
+    /** Photographs in a row, each with words. @param {number[]} which @param {(id: number, i: number) => string} words
+     * @param {boolean} [moved] with a list of places */
+    function gallery(which, words, moved = false) {
+      const list = make("ul", "hs-lab__cards hs-lab__cards--wide");
+      which.forEach((id, i) => {
+        const one = known.get(id);
+        if (!one) return;
+        const item = make("li", "hs-lab__card");
+        item.append(thumbnail(one), make("small", "", words(id, i)), ...(moved ? [mover(one)] : []));
+        list.append(item);
+      });
+      return list;
+    }
+
+    const percent = (/** @type {number} */ v) => `${(100 * v).toFixed(0)} %`;
+    // A dozen photographs that are told apart without a mistake do not make anything certain.
+    const surely = (/** @type {number} */ v) => (v > 0.99 ? "more than 99 % sure" : `${percent(v)} sure`);
+    const named = (/** @type {number} */ id) => known.get(id)?.name ?? "";
+    const pileOf = (/** @type {number} */ id) => labelled().find((pile) => pile.pictures.some((p) => p.id === id))?.name ?? "";
+
+    /** What is wrong with the piles, in sentences and pictures. */
+    function warnings() {
+      const { twins, doubtful, easy, deep, guess } = result.cautions;
+      const found = [];
+      if (twins.length) {
+        const some = twins.slice(0, 4);
+        found.push(make("p", "", `${twins.length === 1 ? "One pair looks" : `${twins.length} pairs look`} like the same photograph twice, which makes every way look better than it is${twins.length > 4 ? "; four of them" : ""}:`),
+          gallery(some.flat(), named));
+      }
+      if (easy > guess + 0.2 && easy >= deep - 0.02) found.push(make("p", "", `Size, brightness and colour alone tell your piles apart in ${percent(easy)} of the photographs, as well as the network does: the piles may differ in how they were taken.`));
+      if (doubtful.length) {
+        found.push(make("p", "", "Labels worth a second look; the other photographs speak for another pile:"),
+          gallery(doubtful.slice(0, 8), (id) => `in “${pileOf(id)}”`, true));
+      }
+      return found.length ? [make("h2", "", "What may be wrong with the piles"), ...found] : [];
+    }
+
+    function worthLabelling() {
+      const list = result.next;
+      if (!list.length) return [];
+      return [make("h2", "", "What to label next"),
+        make("p", "", `Of your photographs ${TRAY}, the probe is unsure of these, and they are unlike one another. Put each into its pile, and measure again.`),
+        gallery(list.map((/** @type {any} */ one) => one.id), (_, i) => `“${result.names[list[i].answer]}”? ${surely(list[i].sure)}`, true)];
     }
 
     function holding() {
       const box = make("div", "");
-      const input = make("input", "", null, { type: "file", accept: "image/*", "aria-label": "A new photograph" });
-      const answer = make("div", "hs-lab__answer", null, { role: "status" });
-      input.addEventListener("change", () => {
-        const [file] = input.files;
+      const reply = make("div", "hs-lab__answer", null, { role: "status" });
+      const { names } = result;
+      const input = chooser("A new photograph", ([file]) => {
         if (!file) return;
-        const id = look(file, file.name, ({ kind }) => { if (kind === "looked") worker.postMessage({ kind: "hold", id }); });
-      });
-      held = (message) => {
-        const words = `“${piles[message.answer].name}”. Of the ${message.of} photographs that were left out in turn and decided by about this lead, ${message.right} were right. Most alike:`;
-        const row = make("div", "hs-lab__row");
-        row.append(...message.alike.map(({ id }) => { const p = found(id); return p ? thumbnail(p) : ""; }));
-        answer.replaceChildren(make("p", "", words), row);
-        worker.postMessage({ kind: "forget", ids: [message.id] });
+        reply.replaceChildren("Looking …");
+        const id = look(file, ({ kind }) => {
+          if (kind === "looked") post({ kind: "hold", id });
+          else reply.replaceChildren("It was not read.");
+          count();
+        });
+      }, false);
+      held = ({ id, answer: pile, sure, right, of, alike }) => {
+        const words = `“${names[pile]}”, ${surely(sure)}. Of the ${of} photographs that were left out in turn and decided by about this lead, ${right} were right. Most alike:`;
+        reply.replaceChildren(make("p", "", words), gallery(alike.map((one) => one.id), (other, i) => `${pileOf(other)}, ${alike[i].cosine.toFixed(2)}`));
+        post({ kind: "forget", ids: [id] });
       };
-      box.append(make("h2", "", "Hold a new photograph in"), input, answer);
+      box.append(input, reply);
       return box;
     }
-    /** @type {(message: {answer: number, of: number, right: number, id: number, alike: {id: number}[]}) => void} */
+    /** @type {(message: {id: number, answer: number, sure: number, right: number, of: number, alike: {id: number, cosine: number}[]}) => void} */
     let held = () => {};
 
-    worker.onmessage = ({ data }) => {
-      if (data.kind === "ready") { network = "here"; paint(); measure(); }
-      else if (data.kind === "features") {
+    /** @param {any} data */
+    function answer(data) {
+      if (data.kind === "ready") {
+        network = "here";
+        count();
+        measure();
+      } else if (data.kind === "features") {
         say(`The network has looked at ${data.done} of ${data.of} photographs.`);
-        if (data.busy) root.dataset.busy = String(data.busy);
-      } else if (data.kind === "curve") { result = data; chart("curve"); }
-      else if (data.kind === "training") say(`From scratch: ${data.done} of ${data.of} trainings done.`);
-      else if (data.kind === "done") { result = { ...result, ways: data.ways }; chart("done"); say("Done."); }
-      else if (data.kind === "held") held(data);
+        if (data.each) root.dataset.each = data.each.toFixed(1);
+      } else if (data.kind === "curve") {
+        Object.assign(result, data);
+        show("curve", data.ways);
+      } else if (data.kind === "training") say(`From scratch: ${data.done} of ${data.of} trainings done.`);
+      else if (data.kind === "done") {
+        show("done", data.ways);
+        say("Done.");
+      } else if (data.kind === "held") held(data);
       else if (data.kind === "failed") say(`The measurement stopped: ${data.reason}.`);
       else {
+        flying -= 1;
+        feed();
         const then = waiting.get(data.id);
         waiting.delete(data.id);
         then?.(data);
       }
-    };
+    }
+
+    // ---------------------------------------------------------------- camera, paste, and what was kept
+
+    let cameras = false;
+    /** @param {Pile} pile */
+    async function camera(pile) {
+      let stream;
+      try {
+        stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
+      } catch {
+        say("The browser gave no camera.");
+        return;
+      }
+      const dialog = make("dialog", "hs-lab__camera", null, { "aria-label": "Camera" });
+      const video = make("video", "", null, { autoplay: "", muted: "", playsinline: "", width: "320" });
+      video.srcObject = stream;
+      let taken = 0;
+      const row = make("div", "hs-lab__row");
+      row.append(button("Take a photograph", () => {
+        const canvas = make("canvas", "", null, { width: String(video.videoWidth), height: String(video.videoHeight) });
+        canvas.getContext("2d").drawImage(video, 0, 0);
+        canvas.toBlob((/** @type {Blob} */ blob) => add(pile, [new File([blob], `camera ${(taken += 1)}`, { type: "image/png" })]));
+      }), button("Close the camera", () => dialog.close()));
+      dialog.addEventListener("close", () => {
+        for (const track of stream.getTracks()) track.stop();
+        dialog.remove();
+      });
+      dialog.append(video, row);
+      root.append(dialog);
+      dialog.showModal();
+    }
+
+    document.addEventListener("paste", (event) => {
+      const files = [...(event.clipboardData?.files ?? [])];
+      if (files.length) add(last && piles.includes(last) ? last : labelled()[0], files);
+    });
     // A file dropped beside the piles must not replace the page.
     for (const name of ["dragover", "drop"]) document.addEventListener(name, (event) => event.preventDefault());
-    paint();
+
+    async function findCamera() {
+      cameras = (await navigator.mediaDevices.enumerateDevices()).some((device) => device.kind === "videoinput");
+      for (const { box: { shoot } } of piles) shoot.hidden = !cameras;
+    }
+
+    async function wake() {
+      if (!kept.wished()) return;
+      keep.checked = true;
+      const piled = await kept.read();
+      if (!piled.length) return;
+      piles = [];
+      const places = piled.map(({ name, loose }) => grow(name, loose));
+      changed();
+      piled.forEach(({ files }, i) => add(places[i], files));
+    }
+    clear();
+    findCamera().catch(() => {}); // none, then
+    wake().catch((error) => say(`What was kept could not be read: ${error}.`));
   }
 
   for (const root of document.querySelectorAll("[data-lab]")) if (root instanceof HTMLElement) lab(root);

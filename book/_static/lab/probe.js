@@ -162,6 +162,17 @@
   const scores = ({ alpha, mean, share, rows }, products) => share.map((base, c) =>
     rows.reduce((sum, row, i) => sum + alpha[i][c] * (products[row] - mean[i]), base));
 
+  /** The probe as a linear layer: scores = weight · features + bias. @param {ReturnType<typeof fit>} probe
+   * @param {ArrayLike<number>[]} x features of all photographs */
+  function linear({ alpha, mean, share, rows }, x) {
+    const weight = share.map((_, c) => {
+      const out = new Array(x[0].length).fill(0);
+      rows.forEach((row, i) => { for (let d = 0; d < out.length; d += 1) out[d] += alpha[i][c] * x[row][d]; });
+      return out;
+    });
+    return { weight, bias: share.map((base, c) => rows.reduce((sum, _, i) => sum - alpha[i][c] * mean[i], base)) };
+  }
+
   /** @param {number[]} list */
   const largest = (list) => list.indexOf(Math.max(...list));
 
@@ -185,150 +196,97 @@
     return sum;
   }
 
-  /** A convolution, 3 × 3, of one padded picture. @param {Numbers} x @param {Numbers} w @param {number} from
-   * @param {number} to @param {number} side */
-  function conv(x, w, from, to, side) {
-    const [wide, area] = [side + 2, side * side];
-    const out = new Float64Array(to * area);
-    for (let o = 0; o < to; o += 1) for (let i = 0; i < from; i += 1) {
-      const [k0, k1, k2, k3, k4, k5, k6, k7, k8] = w.subarray((o * from + i) * 9, (o * from + i) * 9 + 9);
-      for (let r = 0; r < side; r += 1) {
-        let a = i * wide * wide + r * wide;
-        let b = o * area + r * side;
-        for (const end = b + side; b < end; a += 1, b += 1) {
-          const d = a + wide;
-          const e = d + wide;
-          out[b] += k0 * x[a] + k1 * x[a + 1] + k2 * x[a + 2] + k3 * x[d] + k4 * x[d + 1] + k5 * x[d + 2]
-            + k6 * x[e] + k7 * x[e + 1] + k8 * x[e + 2];
-        }
-      }
-    }
-    return out;
-  }
-
-  /** Add what one picture says about the weights of that convolution: its output's gradient times its input.
-   * @param {Numbers} x padded @param {Numbers} grad of the output @param {Numbers} w where it is added
-   * @param {number} from @param {number} to @param {number} side */
-  function weigh(x, grad, w, from, to, side) {
-    const [wide, area] = [side + 2, side * side];
-    for (let o = 0; o < to; o += 1) for (let i = 0; i < from; i += 1) {
-      let s0 = 0, s1 = 0, s2 = 0, s3 = 0, s4 = 0, s5 = 0, s6 = 0, s7 = 0, s8 = 0;
-      for (let r = 0; r < side; r += 1) {
-        let a = i * wide * wide + r * wide;
-        let b = o * area + r * side;
-        for (const end = b + side; b < end; a += 1, b += 1) {
-          const g = grad[b];
-          const d = a + wide;
-          const e = d + wide;
-          s0 += g * x[a]; s1 += g * x[a + 1]; s2 += g * x[a + 2];
-          s3 += g * x[d]; s4 += g * x[d + 1]; s5 += g * x[d + 2];
-          s6 += g * x[e]; s7 += g * x[e + 1]; s8 += g * x[e + 2];
-        }
-      }
-      [s0, s1, s2, s3, s4, s5, s6, s7, s8].forEach((v, tap) => { w[(o * from + i) * 9 + tap] += v; });
-    }
-  }
-
-  /** Planes with a border of zeros. @param {Numbers} planes @param {number} count @param {number} side */
-  function pad(planes, count, side) {
-    const wide = side + 2;
-    const out = new Float64Array(count * wide * wide);
-    for (let i = 0; i < count; i += 1) for (let r = 0; r < side; r += 1) {
-      out.set(planes.subarray((i * side + r) * side, (i * side + r + 1) * side), (i * wide + r + 1) * wide + 1);
-    }
-    return out;
-  }
-
   /** transferlib's small convolutional network and its training: AdamW, cosine schedule, BatchNorm refreshed at the end.
-   * @param {{classes: number, width?: number, side?: number, seed?: number, start?: number[][]}} shape */
-  function smallCNN({ classes, width = 8, side = 32, seed = 0, start }) {
+   * Pictures are side × side × 3 numbers from −1 to 1; every convolution is a product of the pixels' surroundings.
+   * @param {{classes: number, width?: number, side?: number, seed?: number, start?: number[][], tools: any}} shape
+   * `tools`: what network.js gives, with a kernel */
+  function smallCNN({ classes, width = 8, side = 32, seed = 0, start, tools: { kernel, surroundings } }) {
     const rng = generator(seed);
     const channels = [3, width, 2 * width, 4 * width];
     const sides = [side, side / 2, side / 4];
     const uniform = (/** @type {number} */ count, /** @type {number} */ fan) => Float64Array.from({ length: count }, () => (2 * rng.uniform() - 1) / Math.sqrt(fan));
-    /** @type {Float64Array[]} */
+    /** @type {Float64Array[]} as PyTorch orders them: (o, i, row, column), scale, shift, three times; head, bias */
     const params = [];
     for (let l = 0; l < 3; l += 1) params.push(uniform(9 * channels[l] * channels[l + 1], 9 * channels[l]), new Float64Array(channels[l + 1]).fill(1), new Float64Array(channels[l + 1]));
     params.push(uniform(16 * width * classes, 16 * width), new Float64Array(classes));
     start?.forEach((values, i) => params[i].set(values));
     const running = channels.slice(1).map((c) => ({ mean: new Float64Array(c), variance: new Float64Array(c) }));
-    const cell = side / 16; // the last map is pooled to 2 × 2 means of cell × cell
+    const last = side / 8; // side of the last map, pooled to 2 × 2 means of cell × cell
+    const cell = last / 2;
+    const deep = 4 * width;
+    /** Where a number of the last map (row, column, channel) goes among the pooled ones (channel, row, column).
+     * @param {number} at */
+    const pooledAt = (at) => {
+      const [c, p] = [at % deep, Math.floor(at / deep)];
+      return 4 * c + 2 * Math.floor(Math.floor(p / last) / cell) + Math.floor((p % last) / cell);
+    };
+    const home = Int32Array.from({ length: deep * last * last }, (_, at) => pooledAt(at));
 
-    /** @param {Float64Array[]} pictures planes of side × side, −1 to 1 @param {boolean} train */
-    function forward(pictures, train) {
-      const n = pictures.length;
+    /** Convolution, 3 × 3, of n pictures: their surroundings, and out (n · area, to).
+     * @param {Float32Array} x @param {Float32Array} w (9 · from, to) @param {number} n @param {number} size
+     * @param {number} from @param {number} to */
+    function conv(x, w, n, size, from, to) {
+      const [area, wide] = [size * size, 9 * from];
+      const around = kernel.floats(n * area * wide);
+      for (let i = 0; i < n; i += 1) {
+        surroundings(x.subarray(i * area * from, (i + 1) * area * from), around.subarray(i * area * wide, (i + 1) * area * wide),
+          { size, small: size, stride: 1, before: 1, side: 3, from });
+      }
+      const out = kernel.floats(n * area * to);
+      kernel.gemm({ x: around, xp: wide, xi: 1, w, wi: to, wo: 8, b: kernel.floats(to), out, op: to, pixels: n * area, from: wide, to });
+      return { around, out };
+    }
+
+    /** @param {Float32Array} x n pictures @param {number} n @param {boolean} train */
+    function forward(x, n, train) {
       /** @type {any[]} */
       const tape = [];
-      let planes = pictures;
       for (let l = 0; l < 3; l += 1) {
         const [from, to, s] = [channels[l], channels[l + 1], sides[l]];
-        const [area, half] = [s * s, s / 2];
-        const padded = planes.map((plane) => pad(plane, from, s));
-        const normal = padded.map((x) => conv(x, params[3 * l], from, to, s));
-        const scale = new Float64Array(to);
-        for (let c = 0; c < to; c += 1) {
-          let { mean: { [c]: mean }, variance: { [c]: variance } } = running[l];
-          if (train) {
-            mean = 0;
-            variance = 0;
-            for (const x of normal) for (let p = c * area; p < (c + 1) * area; p += 1) mean += x[p];
-            mean /= n * area;
-            for (const x of normal) for (let p = c * area; p < (c + 1) * area; p += 1) variance += (x[p] - mean) * (x[p] - mean);
-            variance /= n * area;
-            running[l].mean[c] = mean;
-            running[l].variance[c] = (variance * n * area) / (n * area - 1);
-          }
-          scale[c] = 1 / Math.sqrt(variance + 1e-5);
-          for (const x of normal) for (let p = c * area; p < (c + 1) * area; p += 1) x[p] = (x[p] - mean) * scale[c];
+        const [half, count] = [s / 2, n * s * s];
+        const w = kernel.floats(9 * from * to);
+        for (let o = 0; o < to; o += 1) for (let i = 0; i < from; i += 1) for (let q = 0; q < 9; q += 1) w[(q * from + i) * to + o] = params[3 * l][(o * from + i) * 9 + q];
+        const { around, out: normal } = conv(x, w, n, s, from, to);
+        const { mean, variance } = running[l];
+        if (train) {
+          mean.fill(0);
+          variance.fill(0);
+          for (let p = 0; p < count * to; p += to) for (let c = 0; c < to; c += 1) mean[c] += normal[p + c] / count;
+          for (let p = 0; p < count * to; p += to) for (let c = 0; c < to; c += 1) variance[c] += (normal[p + c] - mean[c]) ** 2 / count;
         }
+        const scale = variance.map((v) => 1 / Math.sqrt(v + 1e-5));
+        for (let p = 0; p < count * to; p += to) for (let c = 0; c < to; c += 1) normal[p + c] = (normal[p + c] - mean[c]) * scale[c];
+        if (train) for (let c = 0; c < to; c += 1) variance[c] *= count / (count - 1);
         const [gamma, beta] = [params[3 * l + 1], params[3 * l + 2]];
-        /** @type {Int32Array[]} */
-        const winners = [];
-        planes = normal.map((x) => {
-          const out = new Float64Array(to * half * half);
-          const winner = new Int32Array(out.length);
-          for (let c = 0; c < to; c += 1) for (let r = 0; r < half; r += 1) for (let k = 0; k < half; k += 1) {
-            let best = -Infinity;
-            let where = 0;
-            for (let q = 0; q < 4; q += 1) {
-              const p = c * area + (2 * r + (q >> 1)) * s + 2 * k + (q & 1);
-              const v = Math.max(0, x[p] * gamma[c] + beta[c]);
-              if (v > best) { best = v; where = p; }
-            }
-            const at = c * half * half + r * half + k;
-            out[at] = best;
-            winner[at] = best > 0 ? where : -1;
+        x = kernel.floats((count * to) / 4);
+        const winner = new Int32Array(x.length).fill(-1); // which of four pixels was the largest; none above zero: −1
+        for (let r = 0, at = 0; r < n * half; r += 1) for (let k = 0; k < half; k += 1) for (let c = 0; c < to; c += 1, at += 1) {
+          for (let q = 0; q < 4; q += 1) {
+            const p = ((2 * r + (q >> 1)) * s + 2 * k + (q & 1)) * to + c;
+            const v = normal[p] * gamma[c] + beta[c];
+            if (v > x[at]) { x[at] = v; winner[at] = p; }
           }
-          winners.push(winner);
-          return out;
-        });
-        tape.push({ padded, normal, scale, winners });
-      }
-      const last = sides[2] / 2;
-      const pooled = planes.map((plane) => {
-        const out = new Float64Array(16 * width);
-        for (let i = 0; i < plane.length; i += 1) {
-          const [c, r, k] = [Math.floor(i / last / last), Math.floor(i / last) % last, i % last];
-          out[4 * c + 2 * Math.floor(r / cell) + Math.floor(k / cell)] += plane[i] / cell / cell;
         }
-        return out;
-      });
-      const logits = pooled.map((x) => Array.from({ length: classes }, (_, c) => {
-        let sum = params[10][c];
-        for (let d = 0; d < x.length; d += 1) sum += params[9][c * x.length + d] * x[d];
+        tape.push({ around, normal, scale, winner });
+      }
+      const pooled = Array.from({ length: n }, () => new Float64Array(16 * width));
+      for (let i = 0; i < n; i += 1) for (let at = 0; at < home.length; at += 1) pooled[i][home[at]] += x[i * home.length + at] / cell / cell;
+      const logits = pooled.map((row) => Array.from(params[10], (base, c) => {
+        let sum = base;
+        for (let d = 0; d < row.length; d += 1) sum += params[9][c * row.length + d] * row[d];
         return sum;
       }));
       return { tape, pooled, logits };
     }
 
-    /** Loss and gradients. @param {Float64Array[]} pictures @param {number[]} y */
-    function gradients(pictures, y) {
-      const n = pictures.length;
-      const { tape, pooled, logits } = forward(pictures, true);
+    /** Loss and gradients. @param {Float32Array} x @param {number[]} y */
+    function gradients(x, y) {
+      const n = y.length;
+      const { tape, pooled, logits } = forward(x, n, true);
       const grads = params.map((p) => new Float64Array(p.length));
       let loss = 0;
-      const last = sides[2] / 2;
-      let back = logits.map((z, i) => {
+      let back = kernel.floats(n * home.length);
+      logits.forEach((z, i) => {
         const top = Math.max(...z);
         const e = z.map((v) => Math.exp(v - top));
         const sum = e.reduce((a, b) => a + b, 0);
@@ -342,39 +300,45 @@
             dx[j] += d * params[9][c * dx.length + j];
           }
         });
-        return Float64Array.from({ length: 4 * width * last * last }, (_, p) => {
-          const [c, r, k] = [Math.floor(p / last / last), Math.floor(p / last) % last, p % last];
-          return dx[4 * c + 2 * Math.floor(r / cell) + Math.floor(k / cell)] / cell / cell;
-        });
+        for (let at = 0; at < home.length; at += 1) back[i * home.length + at] = dx[home[at]] / cell / cell;
       });
       for (let l = 2; l >= 0; l -= 1) {
         const [from, to, s] = [channels[l], channels[l + 1], sides[l]];
-        const area = s * s;
-        const { padded, normal, scale, winners } = tape[l];
-        const dz = back.map((d, i) => {
-          const out = new Float64Array(to * area);
-          d.forEach((v, at) => { if (winners[i][at] >= 0) out[winners[i][at]] += v; });
-          return out;
-        });
-        for (let c = 0; c < to; c += 1) {
-          let sum = 0;
-          let dot = 0;
-          dz.forEach((d, i) => { for (let p = c * area; p < (c + 1) * area; p += 1) { sum += d[p]; dot += d[p] * normal[i][p]; } });
-          grads[3 * l + 1][c] = dot;
-          grads[3 * l + 2][c] = sum;
-          const k = params[3 * l + 1][c] * scale[c];
-          dz.forEach((d, i) => { for (let p = c * area; p < (c + 1) * area; p += 1) d[p] = k * (d[p] - (sum + normal[i][p] * dot) / (n * area)); });
+        const count = n * s * s;
+        const { around, normal, scale, winner } = tape[l];
+        const dz = kernel.floats(count * to);
+        for (let at = 0; at < winner.length; at += 1) if (winner[at] >= 0) dz[winner[at]] = back[at];
+        const [dot, sum] = [grads[3 * l + 1], grads[3 * l + 2]];
+        for (let p = 0; p < count * to; p += to) for (let c = 0; c < to; c += 1) {
+          sum[c] += dz[p + c];
+          dot[c] += dz[p + c] * normal[p + c];
         }
-        // The gradient of the input is a convolution, too, with the weights turned round.
-        const turned = params[3 * l].map((_, at, w) => w[((Math.floor(at / 9) % to) * from + Math.floor(at / 9 / to)) * 9 + 8 - (at % 9)]);
-        dz.forEach((d, i) => weigh(padded[i], d, grads[3 * l], from, to, s));
-        back = l ? dz.map((d) => conv(pad(d, to, s), turned, to, from, s)) : [];
+        const k = scale.map((/** @type {number} */ v, /** @type {number} */ c) => params[3 * l + 1][c] * v);
+        for (let p = 0; p < count * to; p += to) for (let c = 0; c < to; c += 1) {
+          dz[p + c] = k[c] * (dz[p + c] - (sum[c] + normal[p + c] * dot[c]) / count);
+        }
+        // What the weights get: the surroundings, turned, times the gradient.
+        const dw = kernel.floats(9 * from * to);
+        kernel.gemm({ x: around, xp: 1, xi: 9 * from, w: dz, wi: to, wo: 8, b: kernel.floats(to), out: dw, op: to, pixels: 9 * from, from: count, to });
+        for (let o = 0; o < to; o += 1) for (let i = 0; i < from; i += 1) for (let q = 0; q < 9; q += 1) grads[3 * l][(o * from + i) * 9 + q] = dw[(q * from + i) * to + o];
+        if (!l) break;
+        // What the input gets is a convolution, too, with the weights turned round.
+        const turned = kernel.floats(9 * to * from);
+        for (let o = 0; o < to; o += 1) for (let i = 0; i < from; i += 1) for (let q = 0; q < 9; q += 1) turned[(q * to + o) * from + i] = params[3 * l][(o * from + i) * 9 + 8 - q];
+        back = conv(dz, turned, n, s, to, from).out;
       }
       return { loss, grads };
     }
 
+    /** Pictures one after the other in the kernel's memory. @param {ArrayLike<number>[]} pictures */
+    function together(pictures) {
+      const x = kernel.floats(pictures.length * 3 * side * side);
+      pictures.forEach((picture, i) => x.set(picture, i * 3 * side * side));
+      return x;
+    }
+
     return {
-      /** @param {Float64Array[]} pictures @param {number[]} y @param {number} [steps] @param {number} [lr] */
+      /** @param {ArrayLike<number>[]} pictures @param {number[]} y @param {number} [steps] @param {number} [lr] */
       train(pictures, y, steps = 30, lr = 0.003) {
         const [m, v] = [params, params].map((list) => list.map((p) => new Float64Array(p.length)));
         const losses = [];
@@ -383,7 +347,9 @@
         for (let t = 1; t <= steps; t += 1) {
           if (queue.length < Math.min(32, y.length)) queue = rng.permutation(y.map((_, i) => i));
           const rows = queue.splice(0, 32);
-          const { loss, grads } = gradients(rows.map((i) => pictures[i]), rows.map((i) => y[i]));
+          const mark = kernel.mark();
+          const { loss, grads } = gradients(together(rows.map((i) => pictures[i])), rows.map((i) => y[i]));
+          kernel.release(mark);
           const rate = (lr * (1 + Math.cos((Math.PI * (t - 1)) / steps))) / 2;
           losses.push(loss);
           const [first, second] = [1 - 0.9 ** t, 1 - 0.999 ** t];
@@ -395,13 +361,21 @@
             }
           });
         }
-        forward(pictures.slice(0, 64), true); // BatchNorm's statistics with the final weights
+        const mark = kernel.mark();
+        const known = pictures.slice(0, 64);
+        forward(together(known), known.length, true); // BatchNorm's statistics with the final weights
+        kernel.release(mark);
         return losses;
       },
-      /** @param {Float64Array} picture */
-      predict: (picture) => largest(forward([picture], false).logits[0]),
+      /** @param {ArrayLike<number>} picture */
+      predict(picture) {
+        const mark = kernel.mark();
+        const [z] = forward(together([picture]), 1, false).logits;
+        kernel.release(mark);
+        return largest(z);
+      },
     };
   }
 
-  return { LAMBDAS, accuracy, fit, generator, gram, largest, nearestMean, nested, scores, smallCNN };
+  return { LAMBDAS, accuracy, fit, generator, gram, largest, linear, nearestMean, nested, scores, smallCNN };
 };
