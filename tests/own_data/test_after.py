@@ -11,7 +11,8 @@ from transferlib.course.intervals import Interval
 from transferlib.datasets.collection import Collection
 from transferlib.own_data.after import after
 from transferlib.own_data.checks import Check
-from transferlib.own_data.compare import Choice, Compared
+from transferlib.own_data.choice import Choice
+from transferlib.own_data.compare import Compared
 from transferlib.own_data.decision import Decision
 from transferlib.own_data.draws import Draws
 from transferlib.own_data.mistakes import mistakes

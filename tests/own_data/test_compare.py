@@ -12,7 +12,8 @@ from sklearn.metrics import balanced_accuracy_score
 from transferlib.datasets.collection import Collection
 from transferlib.own_data import compare as comparing
 from transferlib.own_data.checks import Check, check
-from transferlib.own_data.compare import Compared, choose, compare, keep, solved, trained
+from transferlib.own_data.choice import choose
+from transferlib.own_data.compare import Compared, compare, keep, solved, trained
 from transferlib.own_data.draws import Draws, draw, effort
 from transferlib.own_data.saved import load_model
 from transferlib.own_data.scan import Scan

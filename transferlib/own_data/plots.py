@@ -11,7 +11,8 @@ from transferlib.own_data.compare import Compared
 from transferlib.own_data.mistakes import Mistakes
 
 Drawn = tuple[Figure, str, str]
-TONES = {"probe": "probe", "scratch_small": "scratch_small", "partial": "d", "fine_tune": "fine_tune"}
+TONES = {"probe": "probe", "best_layer": "f", "lite1": "e", "scratch_small": "scratch_small", "partial": "d",
+         "lora": "e", "fine_tune": "fine_tune"}  # fmt: skip
 MOST_CLASSES = 15  # of a confusion matrix that can be read
 
 
@@ -25,7 +26,7 @@ def budgets(compared: Compared) -> Drawn:
     ax.axhline(guessing, color=figures.INK, linewidth=0.8, linestyle=":")
     figures.log_ticks(ax, compared.draws.grid)
     ax.set(xlabel="labels per class, at most", ylabel="balanced test accuracy (%)")
-    ax.legend(loc="lower right")
+    figure.legend(loc="outside lower center", ncols=3, fontsize=10)
     names = ", ".join(compared.names.values())
     return (
         figure,
