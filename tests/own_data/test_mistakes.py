@@ -67,8 +67,10 @@ def data(y: torch.Tensor, counts: list[int], **changes: object) -> Check:
 
 
 def choice(low: float, certain: bool, most: int) -> Choice:
-    decision = Decision("probe", {}, certain, "Use it.")
-    return Choice(decision, 4, Interval(60, low, 80, 5), 2, most, Interval(1, -1, 3, 5))
+    decision = Decision("probe", {"partial": Interval(0, -1, 1, 5)}, certain, "Use it.")
+    return Choice(
+        decision, 4, Interval(60, low, 80, 5), 2, most, Interval(1, -1, 3, 5), 8, Interval(1, -1, 3, 5), "partial"
+    )
 
 
 def test_every_reason_to_doubt_has_its_sentence(made: Compared) -> None:

@@ -1,9 +1,8 @@
 """From a comparison to a choice: which way, at how many labels, and what the next labels would bring."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from transferlib.course.intervals import Interval
 from transferlib.own_data.compare import Compared
@@ -45,18 +44,18 @@ def choose(compared: Compared) -> Choice:
     """The cheapest way that nothing dearer beats, at the largest budget that all of them have."""
     n, draws = compared.draws.trained_at[-1], compared.draws
     accuracy = {way: compared.values(way, n, few=True) for way in compared.names}
-    hits = {way: compared.values(way, n, "right", few=True).astype(float) for way in compared.names}
+    hits = {way: found for way in compared.names if (found := compared.hits(way, n, few=True)) is not None}
     names = {way: name if way == "fine_tune" else f"the {name}" for way, name in compared.names.items()}
     y = draws.y[next(iter(draws.test.values()))]
-    decision = decide(accuracy, names, compared.ratio, None if compared.ratio else hits, y)
+    decision = decide(accuracy, names, compared.ratio, hits or None, y)
     way, budgets = decision.strategy, compared.budgets(decision.strategy)
     low, most = budgets[-3::2] if len(budgets) > 2 else (budgets[0], budgets[-1])
     doublings = max(1.0, np.log2(most / low))
 
-    def gained(column: str) -> NDArray[Any]:
-        return (compared.values(way, most, column).astype(float) - compared.values(way, low, column)) / doublings
-
-    doubling = compared.interval(gained("accuracy"), gained("right")).scaled(100)
+    gained = (compared.values(way, most) - compared.values(way, low)) / doublings
+    more, less = compared.hits(way, most), compared.hits(way, low)
+    hits_gained = None if more is None or less is None else (more - less) / doublings
+    doubling = compared.interval(gained, hits_gained).scaled(100)
     labels = int(np.median([len(draws.rows(most, seed)) for seed in draws.train]))
     hundred = doubling.scaled(float(np.log2((labels + MORE) / labels)))
     nearest = max(decision.gaps, key=lambda other: decision.gaps[other].mean)

@@ -96,15 +96,18 @@ class Compared(NamedTuple):
         rows = self.runs[(self.runs["strategy"] == way) & (self.runs["n"] == n)].sort_values("seed")
         return np.stack(rows[column].to_list()[: self.draws.few if few else None])
 
+    def hits(self, way: str, n: int, few: bool = False) -> NDArray[np.float64] | None:
+        """The hits (J, T) of one given test part; nothing where each draw has a test part of its own."""
+        return None if self.ratio else self.values(way, n, "right", few).astype(float)
+
+    def interval(self, values: NDArray[Any], hits: NDArray[np.float64] | None) -> Interval:
+        """Of balanced accuracies (J,) or their differences, with the hits, or their differences, behind them."""
+        return resampled(values, self.ratio, hits, self.draws.y[next(iter(self.draws.test.values()))])
+
     def accuracy(self, way: str, n: int) -> Interval:
         """Balanced accuracy in %, with an interval that stays between 0 and 100."""
-        span = self.interval(self.values(way, n), self.values(way, n, "right")).scaled(100)
+        span = self.interval(self.values(way, n), self.hits(way, n)).scaled(100)
         return span._replace(low=max(span.low, 0.0), high=min(span.high, 100.0))
-
-    def interval(self, values: NDArray[Any], right: NDArray[Any]) -> Interval:
-        """Of balanced accuracies (J,) or their differences, with the hits (J, T) behind them."""
-        y = self.draws.y[next(iter(self.draws.test.values()))]
-        return resampled(values, self.ratio, None if self.ratio else right.astype(float), y)
 
 
 def compare(checked: Check, draws: Draws, steps: int | None = None, device: str = "cpu") -> Compared:
