@@ -49,6 +49,7 @@ def sections(
         ("What is in the data", _data(checked)),
         ("How many labels, and which way", _budgets(compared, folder)),
         ("The decision", [
+            _drawn(plots.gaps(compared, choice), "gaps", folder),
             note("The differences behind the decision, draw by draw. An interval on both sides of 0 means: not told "
                  "apart. The last column is the smallest difference that this data would show four times out of five."),
             table(gaps_table(compared, choice), "differences"),
