@@ -45,7 +45,7 @@ def choose(compared: Compared) -> Choice:
     n, draws = compared.draws.trained_at[-1], compared.draws
     accuracy = {way: compared.values(way, n, few=True) for way in compared.names}
     hits = {way: found for way in compared.names if (found := compared.hits(way, n, few=True)) is not None}
-    names = {way: name if way == "fine_tune" else f"the {name}" for way, name in compared.names.items()}
+    names = {way: name if way in ("fine_tune", "lora") else f"the {name}" for way, name in compared.names.items()}
     y = draws.y[next(iter(draws.test.values()))]
     decision = decide(accuracy, names, compared.ratio, hits or None, y)
     way, budgets = decision.strategy, compared.budgets(decision.strategy)

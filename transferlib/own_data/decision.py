@@ -133,8 +133,8 @@ def decide(
         listed = " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
         sentence = (
             f"Not enough data to tell: {names[chosen]} is the cheapest that nothing clearly beats, but "
-            f"{listed} may still be better by {100 * MARGIN:.0f} points or more "
-            f"({names[best]} minus {names[chosen]}: {span})."
+            f"{listed} may still be better by {100 * MARGIN:.0f} points or more. "
+            f"Measured: {names[best]} minus {names[chosen]} is {span}."
         )
     else:
         sentence = f"Use {names[chosen]}. The next best, {names[best]}, differs by {span}."

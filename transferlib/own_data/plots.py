@@ -68,11 +68,11 @@ def calibration(wrong: Mistakes) -> Drawn:
     for name, r, tone in (("scores as they are", wrong.before, "b"), ("with the factor", wrong.after, "a")):
         ax.plot(100 * r.sure, 100 * r.right, color=figures.TONES[tone], marker=figures.MARKERS[tone], label=name)
     ax.set(xlabel="how sure it is (%)", ylabel="how often it is right (%)", xlim=(0, 102), ylim=(0, 102))
-    ax.legend(loc="lower right")
+    figure.legend(loc="outside lower center", ncols=2, fontsize=10)
     return (
         figure,
         "How often the model is right against how sure it is, before and after the factor; the diagonal is perfect.",
-        "Ten groups of equal size, held-out examples; dotted: right exactly as often as it says.",
+        "Groups of equal size, the least sure first; held-out examples; dotted: right exactly as often as it says.",
     )
 
 

@@ -31,6 +31,7 @@ from transferlib.own_data.summary import (
 from transferlib.runs.files import write
 
 FEW = 20  # classes whose counts fit beside each other
+ENOUGH = 40  # examples for a curve of how sure against how right
 
 
 def answered(compared: Compared, choice: Choice) -> str:
@@ -96,7 +97,10 @@ def _wrong(checked: Check, wrong: Mistakes, folder: Path) -> list[str]:
         matrix = [_drawn(plots.confusion(wrong, found.classes), "confusion", folder)]
     if rows:
         sure = [note("Surest and wrong, on examples it did not learn from."), shown(found, rows, captions)]
-    curve = [_drawn(plots.calibration(wrong), "calibration", folder), listed([calibrated(wrong)])]
+    judged = int(wrong.after.size.sum())
+    curve = [listed([f"{judged} examples are too few to say how far its probabilities can be trusted."])]
+    if judged >= ENOUGH:
+        curve = [_drawn(plots.calibration(wrong), "calibration", folder), listed([calibrated(wrong)])]
     return [*matrix, listed(confused(checked, wrong)), *sure, *curve]
 
 
@@ -109,12 +113,13 @@ def _model(checked: Check, learned: int, folder: Path) -> list[str]:
     answers = saved.predict(first).iloc[:, :3].round(3)
     answers["item"] = [printable(item)[:60] for item in found.items[:3]]
     new, backbone = ("new.jpg" if images else "a new text"), str(saved.about["backbone"])
+    place = f"{folder.parent.name}/{folder.name}"
     return [
         listed([f"Saved in model/: {size:.0f} MB, {len(found.classes)} labels, {seen}.",
                 f"Learned from {learned} {'pictures' if images else 'texts'}; MODEL_CARD.md says how it was judged."]),
-        code(["from transferlib.own_data.saved import load_model", "model = load_model('model')",
+        code(["from transferlib.own_data.saved import load_model", f"model = load_model('{place}')",
               f'print(model.predict(["{new}"]))']),
         note("Or from a shell:"),
-        code(commands(found.kind, backbone, f"{folder.parent.name}/{folder.name}")),
+        code(commands(found.kind, backbone, place)),
         table(answers.set_index("item"), "answers of the saved model"),
     ]  # fmt: skip

@@ -96,7 +96,7 @@ def prices_table(checked: Check, compared: Compared, choice: Choice, seed: int =
 
 def answer(compared: Compared, choice: Choice) -> tuple[str, str]:
     """The decision, and what it rests on."""
-    classes, chosen = int(compared.draws.y.max()) + 1, compared.names[choice.decision.strategy]
+    classes, chosen = int(compared.draws.y.max()) + 1, named(compared, choice.decision.strategy)
     return choice.decision.sentence, " ".join([
         f"Balanced accuracy of {chosen} with {choice.most} labels per class: {spelled(choice.accuracy, '%')}; "
         f"guessing gives {100 / classes:.0f} %. Compared at {choice.n} labels per class.",
@@ -104,13 +104,18 @@ def answer(compared: Compared, choice: Choice) -> tuple[str, str]:
     ])  # fmt: skip
 
 
+def named(compared: Compared, way: str) -> str:
+    """A way in a sentence: "the linear probe", and "fine-tuning" without an article."""
+    return compared.names[way] if way in ("fine_tune", "lora") else f"the {compared.names[way]}"
+
+
 def in_sight(compared: Compared, choice: Choice) -> str:
     """How small a difference between the chosen way and the nearest this data could have shown."""
     if not np.isfinite(choice.visible):
         return ""
     return (
-        f"Between {compared.names[choice.decision.strategy]} and {compared.names[choice.nearest]}, these examples show "
-        f"a difference of {choice.visible:.1f} points four times out of five; a smaller one can hide."
+        f"Between {named(compared, choice.decision.strategy)} and {named(compared, choice.nearest)}, these examples "
+        f"show a difference of {choice.visible:.1f} points four times out of five; a smaller one can hide."
     )
 
 
@@ -123,7 +128,7 @@ def next_labels_bring(choice: Choice) -> str:
         f"{spelled(choice.hundred, 'points')}."
     )
     if choice.doubling.low <= 0:
-        then += " That interval includes nothing at all."
+        then += " They may also bring nothing."
     return (
         f"From {choice.low} to {choice.most} labels per class, each doubling brought "
         f"{spelled(choice.doubling, 'points')}. {then}"
