@@ -150,7 +150,7 @@ def test_a_cost_of_a_class_that_the_check_leaves_out_is_said_before_anything_is_
     for i in range(3):  # one picture, three times: the class is there until contents are compared
         (photos / "fox").mkdir(exist_ok=True)
         Image.new("RGB", (40, 40), (9, 9, 9)).save(photos / "fox" / f"{i}.png")
-    with pytest.raises(UserError, match=r"names the class 'fox'.*reading left too small are out") as stopped:
+    with pytest.raises(UserError, match=r"names the class 'fox'.*too small was left out after reading") as stopped:
         report(photos, tmp_path / "out", profile="smoke", cost=f"fox:{ODD}=5")
     assert not (tmp_path / "out" / "sweeps").exists() and "\n" not in str(stopped.value)
 

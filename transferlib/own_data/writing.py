@@ -68,6 +68,5 @@ def _costs_of(cost: str, classes: Sequence[str]) -> None:
     try:
         cost_matrix(cost, classes)
     except UserError as error:
-        raise UserError(
-            f"{error} The check left out a class that is too small: see --dry-run, and the notes."
-        ) from None
+        left = "A class that is too small was left out after reading: run it without --cost to see which and why."
+        raise UserError(f"{error} {left}") from None
