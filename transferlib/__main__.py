@@ -70,6 +70,30 @@ def predict(
         raise typer.Exit(1)
 
 
+@app.command("next-labels", short_help="Which of your unlabelled examples to label first.")
+def next_labels(
+    model: Annotated[Path, typer.Argument(help="Folder of a saved model.")],
+    data: Annotated[Path, typer.Argument(help="A folder of files without labels, or a table of texts.")],
+    count: Annotated[int, typer.Option(help="How many to choose.")] = 20,
+    csv: Annotated[Path | None, typer.Option(help="Write the list to this file, to fill in the labels.")] = None,
+    text: Annotated[str, typer.Option(help="Column of a table that holds the texts.")] = "",
+) -> None:
+    """Which unlabelled examples to label first: the model is unsure of them, and they are unlike one another."""
+    from transferlib.datasets.found import printable
+    from transferlib.own_data.saved import load_model
+    from transferlib.own_data.unlabelled import to_label
+
+    table, said = to_label(load_model(model), data, count, text, progress=True)
+    if csv is not None:
+        try:
+            table.to_csv(csv, index=False, errors="backslashreplace")
+        except OSError as error:
+            raise UserError(f"{str(csv)!r} cannot be written ({error.strerror}): choose another file.") from None
+    for example, label, probability in table.itertuples(index=False):
+        print(f"{printable(example)}\t{label}?\t{probability:.3f}")
+    print(said, file=sys.stderr)
+
+
 @app.command(short_help="A saved model as an ONNX file, checked against PyTorch.")
 def export(
     model: Annotated[Path, typer.Argument(help="Folder of a saved model.")],

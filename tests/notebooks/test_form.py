@@ -32,7 +32,6 @@ TOO_LONG = {
     "12_many_tasks": (6, 2),
     "13_meta": (7, 1),
     "14_preferences": (8, 3),
-    "15_your_own_data": (1, 2),
 }
 
 

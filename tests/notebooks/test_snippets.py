@@ -23,6 +23,7 @@ SECOND_EDITION = (
     "05_domain_gap",
     "06_lora",
     "07_adapters_prompts",
+    "15_your_own_data",
 )  # grows with each chapter
 
 
@@ -219,3 +220,30 @@ def test_the_prompt_of_chapter_07_learns_and_is_all_that_is_saved(
     assert [tuple(tensor.shape) for tensor in saved.values()] == [(10, 576)]
     assert not torch.equal(saved["prompt_embeddings"], started[0]), "the prompt moved"
     assert torch.equal(model.get_input_embeddings().weight, before), "the model did not"
+
+
+def test_the_lines_of_chapter_15_tell_a_better_network_from_an_equal_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from transferlib.own_data.decision import resampled
+
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    y = np.repeat([0, 1], 60)
+    small = rng.normal(size=(120, 6)) + 0.5 * y[:, None]
+
+    def told(large: Any) -> tuple[float, float, float, dict[str, Any]]:
+        np.savez("features.npz", y=y, groups=np.arange(120) // 2, small=small, large=large)
+        space: dict[str, Any] = {"__name__": "__main__"}
+        exec(compile(snippet("15_your_own_data"), "do it", "exec"), space)
+        words = re.search(r"large minus small: (\S+), between (\S+) and (\S+)", capsys.readouterr().out)
+        assert words
+        mean, low, high = map(float, words.groups())
+        return mean, low, high, space
+
+    mean, low, high, _ = told(small + 3 * y[:, None])
+    assert low > 0 and mean > 5
+    mean, low, high, space = told(small + 0.2 * rng.normal(size=small.shape))
+    assert low < 0 < high
+    ours = resampled(space["gap"], len(space["test"]) / len(space["train"]))
+    assert (mean, low, high) == pytest.approx((ours.mean, ours.low, ours.high), abs=0.051)

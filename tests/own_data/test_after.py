@@ -11,7 +11,8 @@ from transferlib.course.intervals import Interval
 from transferlib.datasets.collection import Collection
 from transferlib.own_data.after import after
 from transferlib.own_data.checks import Check
-from transferlib.own_data.compare import Choice, Compared
+from transferlib.own_data.choice import Choice
+from transferlib.own_data.compare import Compared
 from transferlib.own_data.decision import Decision
 from transferlib.own_data.draws import Draws
 from transferlib.own_data.mistakes import mistakes
@@ -98,8 +99,9 @@ def test_where_no_label_is_contradicted_that_is_said() -> None:
 
 def test_the_card_says_what_it_must_and_a_name_is_no_markup() -> None:
     checked, compared = made()
-    choice = Choice(Decision("probe", {}, True, "Use the linear probe."), 4, Interval(60, 50, 70, 5), 2, 4,
-                    Interval(1, -1, 3, 5))  # fmt: skip
+    decision = Decision("probe", {"probe": Interval(0, -1, 1, 5)}, True, "Use the linear probe.")
+    gain = Interval(1, -1, 3, 5)
+    choice = Choice(decision, 4, Interval(60, 50, 70, 5), 2, 4, gain, 8, gain, "probe")
     card = model_card("my <data>", checked, compared, choice, mistakes(compared, "probe"), 60, 7)
     for part in ("# Model card: my &lt;data&gt;", "linear probe", "all-MiniLM-L6-v2, weights under Apache-2.0",
                  "60 examples, seed 7", f"| {plain(ODD)} | 31 |", "2 random splits", "so do the given groups",

@@ -4,7 +4,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from sklearn.metrics import balanced_accuracy_score
@@ -12,8 +11,8 @@ from sklearn.metrics import balanced_accuracy_score
 from transferlib.datasets.collection import Collection
 from transferlib.own_data import compare as comparing
 from transferlib.own_data.checks import Check, check
-from transferlib.own_data.compare import Compared, choose, compare, keep, solved, trained
-from transferlib.own_data.draws import Draws, draw, effort
+from transferlib.own_data.compare import compare, keep, solved, trained
+from transferlib.own_data.draws import draw, effort
 from transferlib.own_data.saved import load_model
 from transferlib.own_data.scan import Scan
 from transferlib.own_data.ways import solve, vectors
@@ -99,7 +98,8 @@ def test_accuracy_is_balanced_and_rows_of_a_run_are_its_seeds_test_rows(monkeypa
     checked = texts()
     draws = draw(checked, **SPEND)
     compared = compare(checked, draws)
-    assert list(compared.names) == ["probe", "scratch_small", "partial", "fine_tune"]
+    assert list(compared.names) == ["probe", "best_layer", "scratch_small", "partial", "lora", "fine_tune"]
+    assert compared.budgets("best_layer") == draws.trained_at
     assert compared.budgets("partial") == draws.trained_at and compared.budgets("probe") == draws.grid
     assert compared.values("fine_tune", draws.trained_at[0]).tolist() == [1.0, 1.0]
     assert [len(compared.values("probe", draws.grid[0], few=few)) for few in (False, True)] == [3, 2]
@@ -115,7 +115,7 @@ def test_accuracy_is_balanced_and_rows_of_a_run_are_its_seeds_test_rows(monkeypa
 def test_an_interrupted_comparison_goes_on_where_it_stopped(monkeypatch) -> None:
     checked, calls = texts(), []
     draws = draw(checked, **SPEND)
-    cells = 2 * len(draws.trained_at) * 2
+    cells = 3 * len(draws.trained_at) * 2
 
     def train(*args: object, **_: object) -> Fixed:
         calls.append(args[0])
@@ -141,35 +141,7 @@ def test_an_interrupted_comparison_goes_on_where_it_stopped(monkeypatch) -> None
     keys[changed] = "new content"
     trained(checked._replace(scan=checked.scan._replace(keys=keys)), draws)
     at = [torch.cat([draws.rows(n, seed), draws.test[seed]]).tolist() for n in draws.trained_at for seed in (0, 1)]
-    assert len(calls) == before + 2 * sum(changed in rows for rows in at)  # so is other content, where it was seen
-
-
-def by_hand(accuracy: dict[str, list[list[float]]], grid: list[int]) -> Compared:
-    """Runs of given accuracy: way → budgets × seeds."""
-    rows = [{"strategy": way, "n": n, "seed": seed, "accuracy": value, "right": np.ones(4)}
-            for way, table in accuracy.items() for n, line in zip(grid, table, strict=True)
-            for seed, value in enumerate(line)]  # fmt: skip
-    y = torch.arange(20) % 2
-    sides = {seed: torch.arange(4) for seed in range(3)}
-    draws = Draws(y, {s: torch.arange(4, 20) for s in sides}, sides, grid, [grid[0], grid[-1]], 3)
-    names = {"probe": "linear probe", "fine_tune": "fine-tuning"}
-    return Compared(pd.DataFrame(rows), draws, names, 4 / 16)
-
-
-def test_the_gain_of_a_doubling_is_the_slope_in_log_labels() -> None:
-    line = [[0.5 + 0.04 * k + 0.01 * s for s in range(3)] for k in range(4)]  # 4 points a doubling, for every seed
-    choice = choose(by_hand({"probe": line, "fine_tune": [[v - 0.2 for v in row] for row in line]}, [2, 4, 8, 16]))
-    assert choice.decision.strategy == "probe" and choice.decision.certain
-    assert (choice.n, choice.low, choice.most) == (16, 4, 16)
-    assert choice.doubling.mean == pytest.approx(4) and choice.doubling.high == pytest.approx(4)
-    assert choice.accuracy.mean == pytest.approx(63)
-    assert choice.decision.gaps["fine_tune"].mean == pytest.approx(-0.2)
-
-
-def test_a_dearer_way_is_chosen_when_it_is_better_pair_by_pair() -> None:
-    line = [[0.5, 0.6, 0.7]] * 2
-    choice = choose(by_hand({"probe": line, "fine_tune": [[v + 0.1 for v in row] for row in line]}, [2, 8]))
-    assert choice.decision.strategy == "fine_tune" and choice.decision.sentence.startswith("Use fine-tuning.")
+    assert len(calls) == before + 3 * sum(changed in rows for rows in at)  # so is other content, where it was seen
 
 
 @pytest.mark.parametrize("splits", [False, True])
@@ -201,6 +173,7 @@ def test_a_way_that_tells_nothing_apart_guesses_in_that_draw_and_it_is_counted(m
     blind = table[table["blind"]]
     assert [(row.strategy, row.n, row.seed) for row in blind.itertuples()] == [("scratch_small", draws.grid[0], 0)]
     assert (blind["scores"].iloc[0] == 0).all() and blind["scores"].iloc[0].shape == (len(draws.test[0]), 3)
+    monkeypatch.setattr(comparing, "beside", lambda *_: table.iloc[:0])
     monkeypatch.setattr(comparing, "trained", lambda *_: table[table["strategy"] == "probe"].assign(strategy="partial"))
     compared = compare(wordless(checked, some), draws)
     assert compared.blind == {"scratch_small": (1, 3 * len(draws.grid))} and "scratch_small" in compared.names
@@ -210,6 +183,7 @@ def test_a_way_that_never_tells_anything_apart_is_left_out_and_counted(monkeypat
     checked = texts()
     draws, every = draw(checked, **SPEND), list(range(len(checked.scan.found.items)))
     table = solved(checked, draws)
+    monkeypatch.setattr(comparing, "beside", lambda *_: table.iloc[:0])
     monkeypatch.setattr(comparing, "trained", lambda *_: table[table["strategy"] == "probe"].assign(strategy="partial"))
     compared = compare(wordless(checked, every), draws)
     assert list(compared.names) == ["probe", "partial"] and set(compared.runs["strategy"]) == set(compared.names)

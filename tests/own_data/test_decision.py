@@ -5,6 +5,8 @@ import pytest
 from scipy import stats
 from sklearn.metrics import balanced_accuracy_score
 
+from transferlib.course.intervals import paired_difference
+from transferlib.course.intervals import two_way as interval_of
 from transferlib.errors import UserError
 from transferlib.own_data.decision import balanced, decide, example_spread, resampled
 
@@ -68,8 +70,39 @@ def test_too_little_data_is_said() -> None:
     assert torn.strategy == "probe" and not torn.certain
     assert torn.sentence.startswith("Not enough data to tell") and "fine-tuning may still be better" in torn.sentence
     assert "small model" not in torn.sentence
-    spread = decide({"probe": runs(0.7), "tune": runs(0.8, seed=1)}, NAMES, 0, {("tune", "probe"): 0.01})
-    assert spread.strategy == "probe" and not spread.certain
+
+
+def test_the_test_examples_of_a_given_split_are_a_luck_of_their_own() -> None:
+    rng = np.random.default_rng(0)
+    right = {"probe": (rng.random((5, 60)) < 0.7).astype(float), "tune": (rng.random((5, 60)) < 0.8).astype(float)}
+    y = np.zeros(60)
+    accuracy = {way: hits.mean(1) for way, hits in right.items()}
+    seen, blind = decide(accuracy, NAMES, 0, right, y), decide(accuracy, NAMES, 0)
+    other = next(iter(seen.gaps))
+    widths = [d.gaps[other].high - d.gaps[other].low for d in (seen, blind) if other in d.gaps]
+    assert seen.gaps[other].examples == 60 and all(w > 0 for w in widths)
+    expected = paired_difference(right[other], right[seen.strategy])
+    assert seen.gaps[other][1:3] == pytest.approx(expected[1:3])
+
+
+def test_with_one_class_both_lucks_are_the_courses_two_way_interval() -> None:
+    rng = np.random.default_rng(1)
+    hits = (rng.random((6, 80)) < rng.random(80) * 0.5 + 0.4).astype(float)
+    ours, theirs = resampled(hits.mean(1), 0, hits, np.zeros(80)), interval_of(hits)
+    assert (ours.low, ours.high, ours.df) == pytest.approx((theirs.low, theirs.high, theirs.df))
+
+
+def test_both_lucks_cover_where_that_of_the_draws_does_not() -> None:
+    """Two classes of 40 and 12 test examples with a rate each, five draws: the true balanced rate is covered."""
+    y, hits = np.repeat([0, 1], [40, 12]), {"both": 0, "draws": 0}
+    for seed in range(300):
+        rng = np.random.default_rng(seed)
+        hard = rng.random(52) * 0.6  # each example has a rate of its own, a draw flips only some answers
+        right = (rng.random((5, 52)) < 0.4 + hard).astype(float)
+        acc = np.array([np.mean([r[y == c].mean() for c in (0, 1)]) for r in right])
+        for name, span in (("both", resampled(acc, 0, right, y)), ("draws", resampled(acc, 0))):
+            hits[name] += span.low <= 0.7 <= span.high
+    assert hits["both"] >= 0.92 * 300 and hits["draws"] < hits["both"]
 
 
 def test_a_decision_needs_two_of_each() -> None:

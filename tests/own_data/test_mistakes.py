@@ -11,7 +11,8 @@ from transferlib.datasets.collection import Collection
 from transferlib.own_data import plots, summary
 from transferlib.own_data.cautions import cautions
 from transferlib.own_data.checks import Check
-from transferlib.own_data.compare import Choice, Compared
+from transferlib.own_data.choice import Choice
+from transferlib.own_data.compare import Compared
 from transferlib.own_data.decision import Decision
 from transferlib.own_data.draws import Draws
 from transferlib.own_data.mistakes import mistakes
@@ -66,8 +67,10 @@ def data(y: torch.Tensor, counts: list[int], **changes: object) -> Check:
 
 
 def choice(low: float, certain: bool, most: int) -> Choice:
-    decision = Decision("probe", {}, certain, "Use it.")
-    return Choice(decision, 4, Interval(60, low, 80, 5), 2, most, Interval(1, -1, 3, 5))
+    decision = Decision("probe", {"partial": Interval(0, -1, 1, 5)}, certain, "Use it.")
+    return Choice(
+        decision, 4, Interval(60, low, 80, 5), 2, most, Interval(1, -1, 3, 5), 8, Interval(1, -1, 3, 5), "partial"
+    )
 
 
 def test_every_reason_to_doubt_has_its_sentence(made: Compared) -> None:

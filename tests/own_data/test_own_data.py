@@ -12,7 +12,7 @@ from PIL import Image
 from transferlib.datasets.collection import Collection, collect
 from transferlib.errors import UserError
 from transferlib.own_data import checks as datacheck
-from transferlib.own_data import scan
+from transferlib.own_data import scan, splits
 
 
 def picture(file: Path, seed: int, size: tuple[int, int] = (40, 40), mode: str = "RGB") -> Path:
@@ -39,7 +39,7 @@ def small_net(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return x.float().view(len(x), 3, -1)[:, :, :8].flatten(1)  # (N, 3, H, W) → (N, 24)
 
-    monkeypatch.setattr(scan, "named_backbone", lambda *_: Colours())
+    monkeypatch.setattr(scan, "at_depth", lambda *_: Colours())
 
 
 def table(path: Path, text: str) -> Path:
@@ -60,7 +60,7 @@ def test_train_and_test_folders_are_the_split(photos: Path, tmp_path: Path) -> N
                 picture(tmp_path / "given" / part / name / f"{i}.png", i)
     found = collect(tmp_path / "given")
     assert found.splits == ["train"] * 6 + ["test"] * 6
-    learned, tested = datacheck.split(found, np.arange(12), seed=5)
+    learned, tested = splits.split(found, np.arange(12), seed=5)
     assert learned.tolist() == list(range(6)) and tested.tolist() == list(range(6, 12))
 
 
@@ -253,7 +253,7 @@ def test_near_duplicates_and_groups_stay_on_one_side_of_a_split() -> None:
     checked = datacheck.check(seen)
     assert len(checked.alike) == 15 and not checked.alike["same_label"].any()
     for seed in range(5):
-        learned, tested = datacheck.split(checked.scan.found, checked.together, seed)
+        learned, tested = splits.split(checked.scan.found, checked.together, seed)
         assert sorted([*learned.tolist(), *tested.tolist()]) == list(range(60))
         side = np.zeros(60, int)
         side[tested.numpy()] = 1
@@ -271,7 +271,7 @@ def test_the_frames_of_a_fixed_camera_stay_on_one_side(noise: float) -> None:
     checked = datacheck.check(seen, threshold=0.8)
     assert len(checked.alike) == 40 * 10  # all pairs of five, not only each frame's nearest
     for seed in range(3):
-        learned, tested = datacheck.split(checked.scan.found, checked.together, seed)
+        learned, tested = splits.split(checked.scan.found, checked.together, seed)
         assert not {shown[i] for i in learned.tolist()} & {shown[i] for i in tested.tolist()}
 
 
@@ -280,10 +280,10 @@ def test_large_data_is_split_fast_with_clusters_whole_and_classes_even(monkeypat
     y = rng.choice(3, 900, p=[0.6, 0.3, 0.1])
     together = np.concatenate([np.arange(600), 600 + np.arange(300) // 3])  # the last 300 in threes
     found = Collection("texts", Path(), ["x"] * 900, y.tolist(), ["a", "b", "c"], [], [], [])
-    monkeypatch.setattr(datacheck, "MANY", 500)
+    monkeypatch.setattr(splits, "MANY", 500)
     seen = set()
     for seed in range(5):
-        learned, tested = datacheck.split(found, together, seed)
+        learned, tested = splits.split(found, together, seed)
         assert not set(together[learned]) & set(together[tested]) and len(learned) + len(tested) == 900
         assert np.bincount(y[tested]) / np.bincount(y) == pytest.approx([1 / 3] * 3, abs=0.06)
         seen.add(tuple(tested.tolist()))
@@ -293,7 +293,7 @@ def test_large_data_is_split_fast_with_clusters_whole_and_classes_even(monkeypat
 def test_a_class_without_test_examples_is_named() -> None:
     found = collection([0] * 9 + [1] * 9, ["all"] * 9 + [str(i) for i in range(9)])
     with pytest.raises(UserError, match="Class '0' has nothing to"):
-        datacheck.split(found, np.array([0] * 9 + list(range(1, 10))), seed=0)
+        splits.split(found, np.array([0] * 9 + list(range(1, 10))), seed=0)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
@@ -333,11 +333,11 @@ def test_two_groups_are_learned_from_and_tested_on_and_one_is_a_sentence() -> No
     together = np.arange(12) // 6
     found = collection([0, 1] * 6, [f"camera {i}" for i in together])
     for seed in range(4):
-        learned, tested = datacheck.split(found, together, seed)
+        learned, tested = splits.split(found, together, seed)
         assert {frozenset(together[learned]), frozenset(together[tested])} == {frozenset({0}), frozenset({1})}
     one = collection([0, 1] * 6, ["camera"] * 12)
     with pytest.raises(UserError, match="Every example is of the one group 'camera'"):
-        datacheck.split(one, np.zeros(12, int), seed=0)
+        splits.split(one, np.zeros(12, int), seed=0)
 
 
 def test_groups_that_can_be_split_fairly_are() -> None:
@@ -345,16 +345,16 @@ def test_groups_that_can_be_split_fairly_are() -> None:
     together = np.repeat(np.arange(5), [4, 5, 4, 4, 4])
     found = collection([int(i in (9, 10, 17, 18)) for i in range(21)], [str(i) for i in together])
     for seed in range(6):
-        _, tested = datacheck.split(found, together, seed)
+        _, tested = splits.split(found, together, seed)
         assert {found.y[i] for i in tested.tolist()} == {0, 1}
 
 
 def test_one_pair_of_twins_among_many_examples_is_split(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(datacheck, "MANY", 50)
+    monkeypatch.setattr(splits, "MANY", 50)
     together = np.array([*range(60), 60, 60])
     found = collection([0, 1] * 31)
     for seed in range(3):
-        learned, tested = datacheck.split(found, together, seed)
+        learned, tested = splits.split(found, together, seed)
         assert len(learned) + len(tested) == 62 and not set(together[learned]) & set(together[tested])
 
 
@@ -395,7 +395,7 @@ def test_texts_longer_than_the_window_are_counted_and_named(tmp_path: Path, monk
         def tokenizer(self, text: str, **_: bool) -> dict[str, list[int]]:
             return {"input_ids": [len(word) for word in text.split()]}
 
-    monkeypatch.setattr(scan, "named_backbone", lambda *_: Words())
+    monkeypatch.setattr(scan, "at_depth", lambda *_: Words())
     monkeypatch.setattr(scan, "features", lambda net, x, **_: torch.tensor([[float(len(t)), 1.0] for t in x]))
     rows = "".join(f"{'word ' * (33 if i < 2 else 32)}{i},{'ab'[i % 2]}\n" for i in range(8)).replace(" 7,", ",")
     found = collect(table(tmp_path / "t.csv", "text,label\n" + rows))

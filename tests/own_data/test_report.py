@@ -58,7 +58,7 @@ def test_there_are_a_page_numbers_a_model_and_figures_and_nothing_else(made: tup
         "figures", "metrics.json", "model", "provenance.json", "report.html"
     ]  # fmt: skip
     assert sorted(file.name for file in (out / "figures").iterdir()) == [
-        "15-budgets.svg", "15-calibration.svg", "15-confusion.svg"
+        "15-budgets.svg", "15-confusion.svg", "15-gaps.svg"
     ]  # fmt: skip
     numbers = json.loads((out / "metrics.json").read_text())["metrics"]
     assert numbers["examples"] == 20 and numbers["chosen"] and {"mean", "low", "high"} <= set(numbers["accuracy"])
@@ -110,8 +110,8 @@ def test_names_are_shown_as_they_are(made: tuple[Path, Path]) -> None:
 def test_the_decision_comes_first_and_every_part_is_there(made: tuple[Path, Path]) -> None:
     html = (made[1] / "report.html").read_text(encoding="utf-8")
     heads = re.findall(r"<h2>(.*?)</h2>", html)
-    assert heads == ["What is in the data", "How many labels, and which way", "The decision", "What it costs",
-                     "Where it is wrong", "Where it fails, part by part", "Labels that may be wrong",
+    assert heads == ["What to do next", "What is in the data", "How many labels, and which way", "The decision",
+                     "What it costs", "Where it is wrong", "Where it fails, part by part", "Labels that may be wrong",
                      "What to label next", "What errors cost", "What to watch out for on this data",
                      "Take it along"]  # fmt: skip
     assert html.index("<h1>") < html.index('class="hs-decision"') < html.index("<h2>")
@@ -142,6 +142,17 @@ def test_the_chapters_own_cells_give_the_reports_numbers(made: tuple[Path, Path]
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
     return photographs(tmp_path / "photos")
+
+
+def test_a_cost_of_a_class_that_the_check_leaves_out_is_said_before_anything_is_trained(
+    photos: Path, tmp_path: Path
+) -> None:
+    for i in range(3):  # one picture, three times: the class is there until contents are compared
+        (photos / "fox").mkdir(exist_ok=True)
+        Image.new("RGB", (40, 40), (9, 9, 9)).save(photos / "fox" / f"{i}.png")
+    with pytest.raises(UserError, match=r"names the class 'fox'.*too small was left out after reading") as stopped:
+        report(photos, tmp_path / "out", profile="smoke", cost=f"fox:{ODD}=5")
+    assert not (tmp_path / "out" / "sweeps").exists() and "\n" not in str(stopped.value)
 
 
 def test_a_cost_of_a_class_that_is_not_there_is_said_before_anything_is_computed(photos: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from transferlib.own_data.checks import Check
+from transferlib.own_data.decision import balanced
 from transferlib.own_data.label_errors import label_errors
 from transferlib.own_data.next_labels import next_labels
 from transferlib.own_data.outside import Outside
@@ -44,6 +45,8 @@ def _slices(checked: Check, out: Outside) -> list[str]:
 
 def _errors(checked: Check, out: Outside) -> list[str]:
     suspect = label_errors(out.probability, out.y)
+    if balanced(out.probability.argmax(1), out.y) < 1.2 / len(checked.scan.found.classes):
+        return [note("The model is hardly better than guessing: what it contradicts says nothing about the labels.")]
     if not len(suspect):
         return [listed([f"None of the {len(out.y)} examples that were judged has a label that the model contradicts."])]
     said = (f"{len(suspect)} of {len(out.y)} labels that were judged look wrong to models that did not learn from them "

@@ -3,7 +3,8 @@
 import numpy as np
 
 from transferlib.own_data.checks import Check, across, apart
-from transferlib.own_data.compare import Choice, Compared
+from transferlib.own_data.choice import Choice
+from transferlib.own_data.compare import Compared
 from transferlib.own_data.mistakes import Mistakes
 from transferlib.own_data.ways import NAMES
 

@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from transferlib.course.intervals import Interval
+from transferlib.own_data.beside import beside, others, solve_on
+from transferlib.own_data.beside import seen as features_of
 from transferlib.own_data.checks import Check
-from transferlib.own_data.decision import Decision, balanced, decide, example_spread, resampled
+from transferlib.own_data.decision import balanced, resampled
 from transferlib.own_data.draws import Draws
 from transferlib.own_data.saved import build, probe_classifier, save_model
 from transferlib.own_data.ways import NAMES, SOLVED, TRAINED, examples, shape_of, solve, train, vectors
@@ -94,22 +96,25 @@ class Compared(NamedTuple):
         rows = self.runs[(self.runs["strategy"] == way) & (self.runs["n"] == n)].sort_values("seed")
         return np.stack(rows[column].to_list()[: self.draws.few if few else None])
 
-    def spread(self, right: NDArray[Any]) -> float:
-        """What the choice of test examples adds, where the split is given and never drawn again."""
-        test = next(iter(self.draws.test.values()))
-        return 0.0 if self.ratio else example_spread(right, self.draws.y[test])
+    def hits(self, way: str, n: int, few: bool = False) -> NDArray[np.float64] | None:
+        """The hits (J, T) of one given test part; nothing where each draw has a test part of its own."""
+        return None if self.ratio else self.values(way, n, "right", few).astype(float)
+
+    def interval(self, values: NDArray[Any], hits: NDArray[np.float64] | None) -> Interval:
+        """Of balanced accuracies (J,) or their differences, with the hits, or their differences, behind them."""
+        return resampled(values, self.ratio, hits, self.draws.y[next(iter(self.draws.test.values()))])
 
     def accuracy(self, way: str, n: int) -> Interval:
         """Balanced accuracy in %, with an interval that stays between 0 and 100."""
-        spread = 0.0 if self.ratio else self.spread(self.values(way, n, "right"))
-        span = resampled(self.values(way, n), self.ratio, spread).scaled(100)
+        span = self.interval(self.values(way, n), self.hits(way, n)).scaled(100)
         return span._replace(low=max(span.low, 0.0), high=min(span.high, 100.0))
 
 
 def compare(checked: Check, draws: Draws, steps: int | None = None, device: str = "cpu") -> Compared:
     """Run every way on every draw, and score it. Interrupted and started again, it goes on where it stopped."""
     found, y = checked.scan.found, draws.y
-    runs = pd.concat([solved(checked, draws), trained(checked, draws, steps, device)], ignore_index=True)
+    parts = [solved(checked, draws), beside(checked, draws, device), trained(checked, draws, steps, device)]
+    runs = pd.concat(parts, ignore_index=True)
     marked = runs.pop("blind").eq(True).groupby(runs["strategy"]).agg(["sum", "size"])
     blind = {str(way): (int(some), int(all_)) for way, some, all_ in marked.itertuples() if some}
     runs = runs[~runs["strategy"].isin([way for way, (some, all_) in blind.items() if some == all_])]
@@ -121,41 +126,6 @@ def compare(checked: Check, draws: Draws, steps: int | None = None, device: str 
     names = {way: name for way, name in NAMES[found.kind].items() if way in set(runs["strategy"])}
     test = len(next(iter(draws.test.values())))
     return Compared(runs, draws, names, 0.0 if found.splits else test / (len(y) - test), blind)
-
-
-class Choice(NamedTuple):
-    """The ``decision`` at ``n`` labels per class; ``accuracy`` in % of the chosen way at ``most``, its largest budget.
-
-    ``doubling``: points that each doubling from ``low`` to ``most`` labels per class brought.
-    """
-
-    decision: Decision
-    n: int
-    accuracy: Interval
-    low: int
-    most: int
-    doubling: Interval
-
-
-def choose(compared: Compared) -> Choice:
-    """The cheapest way that nothing dearer beats, at the largest budget that all of them have."""
-    n, ratio = compared.draws.trained_at[-1], compared.ratio
-    accuracy = {way: compared.values(way, n, few=True) for way in compared.names}
-    spreads = {}
-    if not ratio:
-        hits = {way: compared.values(way, n, "right", few=True).astype(float) for way in compared.names}
-        spreads = {(a, b): compared.spread(hits[a] - hits[b]) for a in hits for b in hits}
-    names = {way: name if way == "fine_tune" else f"the {name}" for way, name in compared.names.items()}
-    decision = decide(accuracy, names, ratio, spreads)
-    way, budgets = decision.strategy, compared.budgets(decision.strategy)
-    low, most = budgets[-3::2] if len(budgets) > 2 else (budgets[0], budgets[-1])
-    doublings = max(1.0, np.log2(most / low))
-
-    def gained(column: str) -> NDArray[Any]:
-        return (compared.values(way, most, column).astype(float) - compared.values(way, low, column)) / doublings
-
-    doubling = resampled(gained("accuracy"), ratio, 0.0 if ratio else compared.spread(gained("right"))).scaled(100)
-    return Choice(decision, n, compared.accuracy(way, most), low, most, doubling)
 
 
 def keep(
@@ -171,6 +141,11 @@ def keep(
     rows = draws.train[seed] if found.splits else torch.arange(len(found.y))
     if way in SOLVED[found.kind]:
         model = probe_classifier(build(backbone, seen), solve(checked, way, rows))
+    elif way in others(found.kind):
+        x = features_of(checked, backbone, rows, device)
+        probe, layer, _ = solve_on(checked, way, x, torch.tensor(found.y)[rows])
+        backbone += layer
+        model = probe_classifier(build(backbone, seen), probe)
     else:
         rows = rows[torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))[:MOST_KEPT]]
         model = train(way, found, scan.keys, rows, size=scan.size, seed=seed, steps=steps, device=device, progress=True)

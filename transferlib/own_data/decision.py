@@ -36,12 +36,15 @@ def balanced(guess: ArrayLike, y: ArrayLike) -> float:
         return float(balanced_accuracy_score(np.asarray(y), np.asarray(guess)))
 
 
-def resampled(values: ArrayLike, ratio: float, spread: float = 0.0, level: float = 0.95) -> Interval:
-    """The interval of a mean over J random splits of one data set: t · √(s² (1/J + ratio) + spread).
+def resampled(
+    values: ArrayLike, ratio: float, right: ArrayLike | None = None, y: ArrayLike = (), level: float = 0.95
+) -> Interval:
+    """The interval of a mean over J draws of one data set: mean ± t · √variance.
 
-    ``ratio`` = test / training examples: splits overlap, so their results vary less than new data would (Nadeau and
-    Bengio 2003, Machine Learning 52). Where the split is given and only the labels are drawn, ``ratio`` is 0 and
-    ``spread`` is the variance that the choice of test examples leaves, see :func:`example_spread`.
+    Random splits overlap, so their results vary less than new data would: variance = s² (1/J + ratio) with ``ratio`` =
+    test / other examples (Nadeau and Bengio 2003, Machine Learning 52). Where the split is given and only the labels
+    are drawn, ``ratio`` is 0; then ``right`` (J, T), the hits or differences of hits behind the ``values``, and the
+    classes ``y`` (T,) add the luck of the test examples: :func:`two_way`.
 
     Raises ``UserError`` for no values.
     """
@@ -50,8 +53,38 @@ def resampled(values: ArrayLike, ratio: float, spread: float = 0.0, level: float
         raise UserError("There is no run to make an interval of: run at least two seeds.")
     if x.size == 1:
         return Interval(float(x[0]), -np.inf, np.inf, 1)
-    half = float(stats.t.ppf(0.5 + level / 2, x.size - 1) * np.sqrt(x.var(ddof=1) * (1 / x.size + ratio) + spread))
-    return Interval(float(x.mean()), float(x.mean()) - half, float(x.mean()) + half, int(x.size))
+    variance, df, examples = float(x.var(ddof=1) * (1 / x.size + ratio)), float(x.size - 1), 0
+    if right is not None and not ratio:
+        variance, df = two_way(x, right, y)
+        examples = np.shape(right)[1]
+    half = float(stats.t.ppf(0.5 + level / 2, df) * np.sqrt(variance))
+    return Interval(float(x.mean()), float(x.mean()) - half, float(x.mean()) + half, int(x.size), examples, df)
+
+
+def two_way(values: ArrayLike, right: ArrayLike, y: ArrayLike) -> tuple[float, float]:
+    """Variance of a mean balanced accuracy over both kinds of luck, draws and test examples; degrees of freedom.
+
+    variance = s²/J + spread over examples − the interaction, which both of them hold once. With one class these are the
+    numbers of :func:`transferlib.course.intervals.spread`; degrees of freedom as there (Satterthwaite 1946).
+
+    Arguments: ``values`` (J,) balanced accuracies, ``right`` (J, T) the hits, ``y`` (T,) classes.
+    """
+    x, hits, truth = np.asarray(values, dtype=float), np.asarray(right, dtype=float), np.asarray(y)
+    draws, (classes, counts) = len(x), np.unique(truth, return_counts=True)
+    inside = []
+    for c, count in zip(classes, counts, strict=True):
+        part = hits[:, truth == c]  # (J, T_c)
+        rest = part - part.mean(1, keepdims=True) - part.mean(0) + part.mean()
+        inside.append((rest**2).sum() / ((draws - 1) * max(count - 1, 1)) / (draws * count))
+    parts = np.array([x.var(ddof=1) / draws, example_spread(hits, truth), np.sum(inside) / len(classes) ** 2])
+    free = max(len(truth) - len(classes), 1)
+    freedom = np.array([draws - 1, free, (draws - 1) * free], dtype=float)
+    both, which = float(parts[0] + parts[1] - parts[2]), int(parts[:2].argmax())
+    if both <= parts[which]:
+        return float(parts[which]), float(freedom[which])
+    if parts[0] > both / 2:
+        return both, float(freedom[0])
+    return both, float(both**2 / (parts**2 / freedom).sum())
 
 
 def example_spread(right: ArrayLike, y: ArrayLike) -> float:
@@ -67,14 +100,14 @@ def example_spread(right: ArrayLike, y: ArrayLike) -> float:
 
 def decide(
     accuracy: Mapping[str, NDArray[np.float64]], names: Mapping[str, str], ratio: float,
-    spreads: Mapping[tuple[str, str], float] | None = None,
+    right: Mapping[str, NDArray[np.float64]] | None = None, y: ArrayLike = (),
 ) -> Decision:  # fmt: skip
     """The cheapest strategy that no dearer one beats.
 
     ``accuracy``: strategy → (J,) at one label budget, cheapest first, the same seeds in each; ``names`` for the
-    sentence; ``ratio`` and ``spreads`` (of pairs) as for :func:`resampled`. A dearer strategy replaces a cheaper one
-    when its paired interval lies above 0. If another *might* be better by ``MARGIN``, the sentence says that there is
-    not enough data to tell.
+    sentence; ``ratio``, ``right`` (strategy → (J, T) hits, for a given split) and ``y`` as for :func:`resampled`. A
+    dearer strategy replaces a cheaper one when its paired interval lies above 0. If another *might* be better by
+    ``MARGIN``, the sentence says that there is not enough data to tell.
 
     Raises ``UserError`` for fewer than two strategies or seeds.
     """
@@ -83,22 +116,25 @@ def decide(
         raise UserError("A decision needs two strategies and two seeds of each: run more.")
 
     def gap(a: str, b: str) -> Interval:
-        spread = (spreads or {}).get((a, b), (spreads or {}).get((b, a), 0.0))
-        return resampled(accuracy[a] - accuracy[b], ratio, spread)
+        return resampled(accuracy[a] - accuracy[b], ratio, right[a] - right[b] if right else None, y)
 
     chosen = order[0]
     for dearer in order[1:]:
         if gap(dearer, chosen).low > 0:
             chosen = dearer
     gaps = {other: gap(other, chosen) for other in order if other != chosen}
-    open_ = [other for other, g in gaps.items() if g.high > MARGIN]
+    open_ = sorted((other for other, g in gaps.items() if g.high > MARGIN), key=lambda other: -gaps[other].mean)
     best = max(gaps, key=lambda other: gaps[other].mean)
     span = spelled(gaps[best].scaled(100), "points")
     if open_:
+        shown = [names[o] for o in open_[:2]]
+        if len(open_) > 2:
+            shown.append(f"{len(open_) - 2} more")
+        listed = " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
         sentence = (
             f"Not enough data to tell: {names[chosen]} is the cheapest that nothing clearly beats, but "
-            f"{' and '.join(names[o] for o in open_)} may still be better by {100 * MARGIN:.0f} points or more "
-            f"({names[best]} minus {names[chosen]}: {span})."
+            f"{listed} may still be better by {100 * MARGIN:.0f} points or more. "
+            f"Measured: {names[best]} minus {names[chosen]} is {span}."
         )
     else:
         sentence = f"Use {names[chosen]}. The next best, {names[best]}, differs by {span}."

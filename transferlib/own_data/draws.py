@@ -8,7 +8,8 @@ from torch import Tensor
 
 from transferlib.course.profiles import pick
 from transferlib.datasets.budgets import at_most
-from transferlib.own_data.checks import Check, split
+from transferlib.own_data.checks import Check
+from transferlib.own_data.splits import split
 
 
 def effort(profile: str, kind: str, seed: int = 0) -> dict[str, Any]:
@@ -49,7 +50,7 @@ def draw(
     """Test examples anew for each seed, at most ``tested`` and as even as can be; budgets in doublings from the rest.
 
     ``most`` and ``most_trained`` labels in all bound the budgets. Raises ``UserError`` as
-    :func:`transferlib.own_data.checks.split`.
+    :func:`transferlib.own_data.splits.split`.
     """
     found, y = checked.scan.found, torch.tensor(checked.scan.found.y)
     classes, train, test = len(found.classes), {}, {}

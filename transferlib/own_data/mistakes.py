@@ -53,5 +53,6 @@ def mistakes(compared: Compared, way: str, seed: int = 0) -> Mistakes:
     once = np.unique(rows, return_index=True)[1]  # each example once: the first draw that tested it
     held, judged = np.array_split(np.random.default_rng(seed).permutation(once), 2)
     fitted = temperature(scores[held], truth[held])
-    before, after = (reliability((scores[judged] * f).softmax(1), truth[judged]) for f in (1.0, fitted))
+    bins = int(np.clip(len(judged) // 10, 2, 10))  # ten examples in each, or more
+    before, after = (reliability((scores[judged] * f).softmax(1), truth[judged], bins) for f in (1.0, fitted))
     return Mistakes(confusion, mixed, hardest, factor, before, after)

@@ -6,7 +6,8 @@ from importlib.metadata import PackageNotFoundError, version
 from transferlib.backbones.weights import MANIFEST
 from transferlib.own_data.cautions import cautions
 from transferlib.own_data.checks import Check
-from transferlib.own_data.compare import Choice, Compared
+from transferlib.own_data.choice import Choice
+from transferlib.own_data.compare import Compared
 from transferlib.own_data.mistakes import Mistakes
 from transferlib.own_data.summary import answer, calibrated, facts
 from transferlib.own_data.ways import shape_of
@@ -28,16 +29,21 @@ def licence(backbone: str) -> str:
     """Where a backbone's weights come from, and under which licence they are given."""
     if backbone in ("small-cnn", "words"):
         return "trained here from the data alone, so no other licence applies to its weights"
-    entry = MANIFEST.get(backbone)
+    entry = MANIFEST.get(backbone.partition("@")[0])
     return f"weights under {entry['licence']}" if entry else "weights of its own source: see the licence there"
 
 
 def model_card(
-    name: str, checked: Check, compared: Compared, choice: Choice, wrong: Mistakes, learned: int, seed: int
-) -> str:
-    """The Markdown of ``MODEL_CARD.md``; ``name`` of the data, ``learned`` examples that the kept model saw."""
+    name: str, checked: Check, compared: Compared, choice: Choice, wrong: Mistakes, learned: int, seed: int,
+    backbone: str = "",
+) -> str:  # fmt: skip
+    """The Markdown of ``MODEL_CARD.md``; ``name`` of the data, ``learned`` examples that the kept model saw.
+
+    ``backbone``: the name that the model was saved with, where it ends at a layer that was chosen.
+    """
     found, way = checked.scan.found, choice.decision.strategy
-    backbone, seen = shape_of(way, found.kind, checked.scan.size)
+    usual, seen = shape_of(way, found.kind, checked.scan.size)
+    backbone = backbone or usual
     images, (decision, basis) = found.kind == "images", answer(compared, choice)
     split = ("the given split" if found.splits else f"{len(compared.draws.test)} random splits, drawn again for each "
              "seed; nearly equal examples stay on one side")  # fmt: skip

@@ -1,4 +1,4 @@
-"""The three figures of a report: accuracy against labels, who is taken for whom, and sure against right.
+"""The figures of a report: accuracy against labels, differences, who is taken for whom, and sure against right.
 
 Each function returns a figure, its alternative text and its caption.
 """
@@ -7,11 +7,14 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from transferlib.course import figures
+from transferlib.own_data.choice import Choice
 from transferlib.own_data.compare import Compared
+from transferlib.own_data.decision import MARGIN
 from transferlib.own_data.mistakes import Mistakes
 
 Drawn = tuple[Figure, str, str]
-TONES = {"probe": "probe", "scratch_small": "scratch_small", "partial": "d", "fine_tune": "fine_tune"}
+TONES = {"probe": "probe", "best_layer": "f", "lite1": "e", "scratch_small": "scratch_small", "partial": "d",
+         "lora": "e", "fine_tune": "fine_tune"}  # fmt: skip
 MOST_CLASSES = 15  # of a confusion matrix that can be read
 
 
@@ -25,7 +28,7 @@ def budgets(compared: Compared) -> Drawn:
     ax.axhline(guessing, color=figures.INK, linewidth=0.8, linestyle=":")
     figures.log_ticks(ax, compared.draws.grid)
     ax.set(xlabel="labels per class, at most", ylabel="balanced test accuracy (%)")
-    ax.legend(loc="lower right")
+    figure.legend(loc="outside lower center", ncols=3, fontsize=10)
     names = ", ".join(compared.names.values())
     return (
         figure,
@@ -65,9 +68,31 @@ def calibration(wrong: Mistakes) -> Drawn:
     for name, r, tone in (("scores as they are", wrong.before, "b"), ("with the factor", wrong.after, "a")):
         ax.plot(100 * r.sure, 100 * r.right, color=figures.TONES[tone], marker=figures.MARKERS[tone], label=name)
     ax.set(xlabel="how sure it is (%)", ylabel="how often it is right (%)", xlim=(0, 102), ylim=(0, 102))
-    ax.legend(loc="lower right")
+    figure.legend(loc="outside lower center", ncols=2, fontsize=10)
     return (
         figure,
         "How often the model is right against how sure it is, before and after the factor; the diagonal is perfect.",
-        "Ten groups of equal size, held-out examples; dotted: right exactly as often as it says.",
+        "Groups of equal size, the least sure first; held-out examples; dotted: right exactly as often as it says.",
+    )
+
+
+def gaps(compared: Compared, choice: Choice) -> Drawn:
+    """Every other way minus the chosen one, with the margin from which a difference would matter."""
+    decision, names = choice.decision, compared.names
+    figure, ax = figures.canvas(width=6.8, height=1.3 + 0.42 * len(decision.gaps))
+    ax.axvspan(-100 * MARGIN, 100 * MARGIN, color=figures.INK, alpha=0.07, linewidth=0)
+    ax.axvline(0, color=figures.INK, linewidth=0.8, linestyle=":")
+    for row, (way, gap) in enumerate(decision.gaps.items()):
+        span, tone = gap.scaled(100), TONES[way]
+        ax.plot([span.low, span.high], [row, row], color=figures.TONES[tone], linewidth=2.4, solid_capstyle="round")
+        ax.plot(span.mean, row, color=figures.TONES[tone], marker=figures.MARKERS[tone], markersize=7)
+    ax.set_yticks(range(len(decision.gaps)), [names[way] for way in decision.gaps])
+    ax.set(ylim=(len(decision.gaps) - 0.5, -0.5), xlabel=f"minus the {names[decision.strategy]} (points)")
+    ax.grid(axis="y", visible=False)
+    return (
+        figure,
+        f"Balanced accuracy of each other way minus that of the {names[decision.strategy]}, with intervals. A table "
+        "has the numbers.",
+        f"Paired differences at {choice.n} labels per class, 95 %. Grey: less than {100 * MARGIN:.0f} points, which "
+        "would not matter. A line that leaves the grey on the right may hide a better way.",
     )

@@ -18,10 +18,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from transferlib.backbones.named import named_backbone
 from transferlib.backbones.word_counts import HashedWords
 from transferlib.datasets.pictures import read
 from transferlib.errors import UserError, nearest
+from transferlib.own_data.depth import at_depth
 from transferlib.tuning.probes import Probe
 from transferlib.tuning.strategies import Classifier
 from transferlib.tuning.training import logits
@@ -70,10 +70,13 @@ class SavedModel:
 
 
 def build(backbone: str, size: int, pretrained: bool = True) -> nn.Module:
-    """``small-cnn`` or any image backbone, ``words`` or any text backbone, by name; ``size`` in pixels or tokens."""
+    """``small-cnn`` or any image backbone, ``words`` or any text backbone, by name; ``size`` in pixels or tokens.
+
+    A layer after ``@`` ends it there: see :mod:`transferlib.own_data.depth`.
+    """
     if backbone == "words":
         return HashedWords()
-    return named_backbone(backbone, pretrained and backbone != "small-cnn", size, max_length=size)
+    return at_depth(backbone, size, pretrained and backbone != "small-cnn")
 
 
 def probe_classifier(backbone: nn.Module, probe: Probe) -> Classifier:

@@ -5,11 +5,8 @@ pictures are in memory at a time, and the table of features: half a gigabyte for
 """
 
 import hashlib
-import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
-from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -21,18 +18,18 @@ from tqdm import tqdm
 from transferlib.backbones.features import features
 from transferlib.backbones.folding import folded
 from transferlib.backbones.images import DEFAULT, ImageBackbone
-from transferlib.backbones.named import named_backbone
 from transferlib.backbones.texts import DEFAULT_TEXT
 from transferlib.datasets.found import Collection, said
 from transferlib.datasets.pictures import opened, read
 from transferlib.errors import UserError
-from transferlib.runs.cache import kept_dir
+from transferlib.own_data.depth import at_depth
+from transferlib.own_data.store import seen_rows, seen_store
 from transferlib.runs.provenance import digest, modules_key
 
 T = TypeVar("T")
 DEFAULTS = {"images": DEFAULT, "texts": DEFAULT_TEXT}
 CHUNK = 256  # pictures in memory at a time
-MODULES = ("transferlib.backbones.features", "transferlib.backbones.named", "transferlib.datasets.pictures")
+MODULES = ("transferlib.backbones.features", "transferlib.own_data.depth", "transferlib.datasets.pictures")
 
 
 class Scan(NamedTuple):
@@ -74,10 +71,10 @@ def scan(found: Collection, *, size: int = 64, backbone: str = "", device: str =
     bad, computed = {i: _reason(k) for i, k in enumerate(keys) if isinstance(k, Exception)}, 0
     rows = {str(k): i for i, k in enumerate(keys) if i not in bad}  # one row for each content
     table = digest(found.kind, backbone, str(size), str(found.span), modules_key(*MODULES))
-    with _store(table) as db:
-        have = {key for part in _parts(list(rows)) for (key,) in _rows(db, part, "key")}
+    with seen_store(table) as db:
+        have = {key for part in _parts(list(rows)) for (key,) in seen_rows(db, part, "key")}
         missing = [i for key, i in rows.items() if key not in have]
-        net = named_backbone(backbone or DEFAULTS[found.kind], True, size, size) if missing else nn.Identity()
+        net = at_depth(backbone or DEFAULTS[found.kind], size) if missing else nn.Identity()
         if isinstance(net, ImageBackbone):
             net = folded(net, net.example(4))
         with tqdm(total=len(missing), desc="features", disable=not progress or not missing, mininterval=1) as bar:
@@ -101,7 +98,7 @@ def scan(found: Collection, *, size: int = 64, backbone: str = "", device: str =
                 f"None of the {len(keys)} items in {str(found.root)!r} can be read: {next(iter(bad.values()))}."
             )
         names = [str(keys[i]) for i in kept]
-        stored = {row[0]: row for part in _parts(sorted(set(names))) for row in _rows(db, part)}
+        stored = {row[0]: row for part in _parts(sorted(set(names))) for row in seen_rows(db, part)}
     which = [f"{found.items[i]} ({bad[i]})" for i in sorted(bad)]
     notes = [said(len(bad), f"of {len(keys)} files cannot be read", which)] if bad else []
     long = [found.items[i][:60] for i in kept if found.kind == "texts" and stored[str(keys[i])][2] > size]
@@ -154,31 +151,3 @@ def _header(found: Collection, item: str) -> tuple[int, int]:
 
 def _parts(items: Sequence[T]) -> Iterator[Sequence[T]]:
     return (items[i : i + CHUNK] for i in range(0, len(items), CHUNK))
-
-
-def _rows(db: sqlite3.Connection, keys: Sequence[str], columns: str = "key, width, height, vector") -> list[Any]:
-    marks = ", ".join("?" * len(keys))
-    return db.execute(f"SELECT {columns} FROM seen WHERE key IN ({marks})", list(keys)).fetchall()
-
-
-@contextmanager
-def _store(name: str) -> Iterator[sqlite3.Connection]:
-    """The table of what was seen with one backbone. A full disk or a folder that cannot be written is one sentence."""
-    file = kept_dir() / "seen" / f"{name}.sqlite"
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise _unwritable(file.parent, error) from error
-    try:
-        with closing(sqlite3.connect(file, timeout=60)) as db:
-            db.execute("CREATE TABLE IF NOT EXISTS seen (key TEXT PRIMARY KEY, width INT, height INT, vector BLOB)")
-            yield db
-    except sqlite3.Error as error:
-        raise _unwritable(file.parent, error) from error
-
-
-def _unwritable(folder: Path, error: Exception) -> UserError:
-    return UserError(
-        f"The features cannot be kept in {str(folder)!r} ({error}): free some space, or set TRANSFERLIB_CACHE to a "
-        "folder you can write to. What was computed before is kept."
-    )

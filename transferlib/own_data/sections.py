@@ -10,8 +10,10 @@ from transferlib.own_data import plots
 from transferlib.own_data.after import after
 from transferlib.own_data.cautions import cautions
 from transferlib.own_data.checks import Check
-from transferlib.own_data.compare import Choice, Compared
+from transferlib.own_data.choice import Choice
+from transferlib.own_data.compare import Compared
 from transferlib.own_data.mistakes import Mistakes
+from transferlib.own_data.next_steps import commands, next_steps
 from transferlib.own_data.outside import outside
 from transferlib.own_data.page import code, decided, listed, note, shown, table
 from transferlib.own_data.plots import Drawn
@@ -29,6 +31,7 @@ from transferlib.own_data.summary import (
 from transferlib.runs.files import write
 
 FEW = 20  # classes whose counts fit beside each other
+ENOUGH = 40  # examples for a curve of how sure against how right
 
 
 def answered(compared: Compared, choice: Choice) -> str:
@@ -41,12 +44,15 @@ def sections(
     folder: Path, cost: str = "",
 ) -> list[tuple[str, list[str]]]:  # fmt: skip
     """(heading, pieces of HTML) of each part; figures are written to ``folder`` too, ``folder/model`` is loaded."""
+    out = outside(compared, choice.decision.strategy, wrong.factor)
     return [
+        ("What to do next", [listed(next_steps(checked, choice, out))]),
         ("What is in the data", _data(checked)),
         ("How many labels, and which way", _budgets(compared, folder)),
         ("The decision", [
-            note("The differences behind the decision, split by split. An interval on both sides of 0 means: not told "
-                 "apart."),
+            _drawn(plots.gaps(compared, choice), "gaps", folder),
+            note("The differences behind the decision, draw by draw. An interval on both sides of 0 means: not told "
+                 "apart. The last column is the smallest difference that this data would show four times out of five."),
             table(gaps_table(compared, choice), "differences"),
         ]),
         ("What it costs", [
@@ -55,7 +61,7 @@ def sections(
             table(prices.rename(index=compared.names), "costs"),
         ]),
         ("Where it is wrong", _wrong(checked, wrong, folder)),
-        *after(checked, outside(compared, choice.decision.strategy, wrong.factor), cost),
+        *after(checked, out, cost),
         ("What to watch out for on this data", [listed(cautions(checked, compared, choice, wrong))]),
         ("Take it along", _model(checked, learned, folder / "model")),
     ]  # fmt: skip
@@ -91,7 +97,10 @@ def _wrong(checked: Check, wrong: Mistakes, folder: Path) -> list[str]:
         matrix = [_drawn(plots.confusion(wrong, found.classes), "confusion", folder)]
     if rows:
         sure = [note("Surest and wrong, on examples it did not learn from."), shown(found, rows, captions)]
-    curve = [_drawn(plots.calibration(wrong), "calibration", folder), listed([calibrated(wrong)])]
+    judged = int(wrong.after.size.sum())
+    curve = [listed([f"{judged} examples are too few to say how far its probabilities can be trusted."])]
+    if judged >= ENOUGH:
+        curve = [_drawn(plots.calibration(wrong), "calibration", folder), listed([calibrated(wrong)])]
     return [*matrix, listed(confused(checked, wrong)), *sure, *curve]
 
 
@@ -99,14 +108,18 @@ def _model(checked: Check, learned: int, folder: Path) -> list[str]:
     found, images = checked.scan.found, checked.scan.found.kind == "images"
     size = sum(file.stat().st_size for file in folder.iterdir()) / 1e6
     seen = f"{checked.scan.size} {'pixels' if images else 'tokens'}"
+    saved = load_model(folder)
     first = [found.root / item if images else item for item in found.items[:3]]
-    answers = load_model(folder).predict(first).iloc[:, :3].round(3)
+    answers = saved.predict(first).iloc[:, :3].round(3)
     answers["item"] = [printable(item)[:60] for item in found.items[:3]]
-    new = "new.jpg" if images else "a new text"
+    new, backbone = ("new.jpg" if images else "a new text"), str(saved.about["backbone"])
+    place = f"{folder.parent.name}/{folder.name}"
     return [
         listed([f"Saved in model/: {size:.0f} MB, {len(found.classes)} labels, {seen}.",
                 f"Learned from {learned} {'pictures' if images else 'texts'}; MODEL_CARD.md says how it was judged."]),
-        code(["from transferlib.own_data.saved import load_model", "model = load_model('model')",
+        code(["from transferlib.own_data.saved import load_model", f"model = load_model('{place}')",
               f'print(model.predict(["{new}"]))']),
+        note("Or from a shell:"),
+        code(commands(found.kind, backbone, place)),
         table(answers.set_index("item"), "answers of the saved model"),
     ]  # fmt: skip

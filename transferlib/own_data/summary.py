@@ -8,7 +8,8 @@ import pandas as pd
 from transferlib.course.claims import number, spelled
 from transferlib.course.intervals import Interval
 from transferlib.own_data.checks import Check, across, apart
-from transferlib.own_data.compare import Choice, Compared
+from transferlib.own_data.choice import MORE, Choice
+from transferlib.own_data.compare import Compared
 from transferlib.own_data.mistakes import Mistakes
 from transferlib.own_data.ways import price
 
@@ -30,6 +31,9 @@ def measured(checked: Check, compared: Compared, choice: Choice, wrong: Mistakes
     yield "certain", str(choice.decision.certain), ""
     yield "accuracy", choice.accuracy, "%"
     yield "doubling", choice.doubling, "points"
+    yield "labels", choice.labels, ""
+    yield "hundred", choice.hundred, "points"
+    yield "visible", choice.visible, "points"
     yield from ((f"{way}_minus_chosen", gap.scaled(100), "points") for way, gap in choice.decision.gaps.items())
     yield "ece_before", 100 * wrong.before.error, "points"
     yield "ece_after", 100 * wrong.after.error, "points"
@@ -77,7 +81,8 @@ def gaps_table(compared: Compared, choice: Choice) -> pd.DataFrame:
     """Every other way minus the chosen one, in points."""
     names, column = compared.names, f"minus {compared.names[choice.decision.strategy]} (points)"
     gaps = choice.decision.gaps.items()
-    rows = [{"way": names[way], column: written(gap.scaled(100)), "runs": gap.seeds} for way, gap in gaps]
+    rows = [{"way": names[way], column: written(gap.scaled(100)), "runs": gap.seeds,
+             "smallest difference in sight": f"{100 * gap.detectable:.1f}"} for way, gap in gaps]  # fmt: skip
     return pd.DataFrame(rows).set_index("way")
 
 
@@ -91,17 +96,42 @@ def prices_table(checked: Check, compared: Compared, choice: Choice, seed: int =
 
 def answer(compared: Compared, choice: Choice) -> tuple[str, str]:
     """The decision, and what it rests on."""
-    classes, doubling, more = int(compared.draws.y.max()) + 1, choice.doubling, ""
-    if choice.low < choice.most:
-        then = "Expect no more from the next one."
-        if doubling.low <= 0:
-            then = "More labels of the same kind may bring nothing."
-        brought = spelled(doubling, "points")
-        more = f"From {choice.low} to {choice.most} labels per class, each doubling brought {brought}. {then}"
-    return choice.decision.sentence, (
-        f"Balanced accuracy of {compared.names[choice.decision.strategy]} with {choice.most} labels per class: "
-        f"{spelled(choice.accuracy, '%')}; guessing gives {100 / classes:.0f} %. "
-        f"Compared at {choice.n} labels per class. {more}"
+    classes, chosen = int(compared.draws.y.max()) + 1, named(compared, choice.decision.strategy)
+    return choice.decision.sentence, " ".join([
+        f"Balanced accuracy of {chosen} with {choice.most} labels per class: {spelled(choice.accuracy, '%')}; "
+        f"guessing gives {100 / classes:.0f} %. Compared at {choice.n} labels per class.",
+        in_sight(compared, choice), next_labels_bring(choice),
+    ])  # fmt: skip
+
+
+def named(compared: Compared, way: str) -> str:
+    """A way in a sentence: "the linear probe", and "fine-tuning" without an article."""
+    return compared.names[way] if way in ("fine_tune", "lora") else f"the {compared.names[way]}"
+
+
+def in_sight(compared: Compared, choice: Choice) -> str:
+    """How small a difference between the chosen way and the nearest this data could have shown."""
+    if not np.isfinite(choice.visible):
+        return ""
+    return (
+        f"Between {named(compared, choice.decision.strategy)} and {named(compared, choice.nearest)}, these examples "
+        f"show a difference of {choice.visible:.1f} points four times out of five; a smaller one can hide."
+    )
+
+
+def next_labels_bring(choice: Choice) -> str:
+    """What the last doublings of the labels brought, and what a hundred more would bring."""
+    if choice.low >= choice.most:
+        return ""
+    then = (
+        f"If the curve goes on like that, {MORE} labels more, after {choice.labels}, bring "
+        f"{spelled(choice.hundred, 'points')}."
+    )
+    if choice.doubling.low <= 0:
+        then += " They may also bring nothing."
+    return (
+        f"From {choice.low} to {choice.most} labels per class, each doubling brought "
+        f"{spelled(choice.doubling, 'points')}. {then}"
     )
 
 

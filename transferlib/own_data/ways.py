@@ -11,9 +11,11 @@ from torch import Tensor, nn
 from transferlib.datasets.budgets import evened
 from transferlib.datasets.found import Collection
 from transferlib.datasets.pictures import read
+from transferlib.own_data.beside import others
 from transferlib.own_data.checks import Check
 from transferlib.own_data.saved import build
 from transferlib.own_data.scan import DEFAULTS
+from transferlib.peft.lora import add_lora, merge_lora, unload_lora
 from transferlib.runs.memory import cache
 from transferlib.tuning import strategies
 from transferlib.tuning.cost import step_bytes, task_bytes, trainable
@@ -21,16 +23,17 @@ from transferlib.tuning.probes import Probe, fit_probe
 from transferlib.tuning.training import fit
 
 NAMES = {  # cheapest first
-    "images": {"probe": "linear probe", "scratch_small": "small network from scratch", "partial": "last two layers",
+    "images": {"probe": "linear probe", "best_layer": "probe at its best layer", "lite1": "probe on the larger network",
+               "scratch_small": "small network from scratch", "partial": "last two layers",
                "fine_tune": "fine-tuning"},
-    "texts": {"probe": "linear probe", "scratch_small": "counted words", "partial": "last two layers",
-              "fine_tune": "fine-tuning"},
+    "texts": {"probe": "linear probe", "best_layer": "probe at its best layer", "scratch_small": "counted words",
+              "partial": "last two layers", "lora": "LoRA", "fine_tune": "fine-tuning"},
 }  # fmt: skip
-SOLVED = {"images": ["probe"], "texts": ["probe", "scratch_small"]}  # in closed form
-TRAINED = {"images": ["scratch_small", "partial", "fine_tune"], "texts": ["partial", "fine_tune"]}  # step by step
+SOLVED = {"images": ["probe"], "texts": ["probe", "scratch_small"]}  # in closed form, with every draw and budget
+TRAINED = {"images": ["scratch_small", "partial", "fine_tune"], "texts": ["partial", "lora", "fine_tune"]}  # in steps
 BATCH, SMALL = 32, 28  # examples in a step; pixels that the small network sees
-# Learning rates of head and body, from chapter 01; passes over the examples; fewest and most steps.
-RATES = {"images": (3e-3, 3e-4), "texts": (1e-3, 1e-4), "scratch_small": (1e-2, 1e-2)}
+# Learning rates of head and body, from chapters 01 and 06; passes over the examples; fewest and most steps.
+RATES = {"images": (3e-3, 3e-4), "texts": (1e-3, 1e-4), "scratch_small": (1e-2, 1e-2), "lora": (1e-3, 1e-3)}
 PASSES = {"images": 3, "texts": 2}
 STEPS = {"images": (30, 2000), "texts": (12, 600), "scratch_small": (60, 2000)}
 
@@ -39,7 +42,7 @@ def shape_of(way: str, kind: str, size: int) -> tuple[str, int]:
     """The backbone's name, and the pixels or tokens it sees."""
     if way == "scratch_small":
         return ("small-cnn", SMALL) if kind == "images" else ("words", size)
-    return DEFAULTS[kind], size
+    return others(kind).get(way, DEFAULTS[kind]), size
 
 
 def vectors(checked: Check, way: str, rows: Tensor) -> Tensor:
@@ -64,9 +67,12 @@ def model_for(way: str, found: Collection, size: int, seed: int) -> strategies.C
             return strategies.from_scratch(classes, backbone, size=seen, seed=seed)
         words = build(backbone, seen)
         return strategies.Classifier(words, nn.Linear(words.out_features, classes))  # type: ignore[arg-type]
-    make: Any = {"probe": strategies.linear_probe, "partial": strategies.partial_fine_tune,
-                 "fine_tune": strategies.fine_tune}[way]  # fmt: skip
-    model: strategies.Classifier = make(classes, backbone, size=seen, max_length=seen, seed=seed)
+    frozen = strategies.linear_probe
+    make: Any = {"partial": strategies.partial_fine_tune, "fine_tune": strategies.fine_tune, "lora": frozen}
+    name = backbone.rstrip("@")
+    model: strategies.Classifier = make.get(way, frozen)(classes, name, size=seen, max_length=seen, seed=seed)
+    if way == "lora":
+        add_lora(model, rank=8, alpha=16, target=["query", "value"])
     return model
 
 
@@ -94,13 +100,15 @@ def train(
     """
     y = torch.tensor(found.y)
     rows = rows[evened(y[rows])]
-    kind = "scratch_small" if way == "scratch_small" else found.kind
-    model, (head, body) = model_for(way, found, size, seed), RATES[kind]
-    steps = steps or int(np.clip(PASSES[found.kind] * len(rows) / BATCH, *STEPS[kind]))
+    model, (head, body) = model_for(way, found, size, seed), RATES.get(way, RATES[found.kind])
+    steps = steps or int(np.clip(PASSES[found.kind] * len(rows) / BATCH, *STEPS.get(way, STEPS[found.kind])))
     x = model.encode(examples(found, keys, rows, shape_of(way, found.kind, size)[1]))
     groups = strategies.param_groups(model, head_lr=head, backbone_lr=body)
     fit(model, x, y[rows], groups=groups, steps=steps, batch_size=BATCH, seed=seed, schedule="one-cycle", device=device,
         amp=device != "cpu", progress=progress)  # fmt: skip
+    if way == "lora":
+        merge_lora(model)
+        unload_lora(model)
     return model
 
 
@@ -109,7 +117,7 @@ def price(checked: Check, way: str, rows: Tensor, seed: int) -> dict[str, str]:
     found, (_, seen) = checked.scan.found, shape_of(way, checked.scan.found.kind, checked.scan.size)
     model, rows = model_for(way, found, checked.scan.size, seed), rows[:BATCH]
     step = "–"
-    if way in SOLVED[found.kind]:
+    if way not in TRAINED[found.kind]:
         strategies.freeze(model.backbone)
     else:
         x = model.encode(examples(found, checked.scan.keys, rows, seen))
