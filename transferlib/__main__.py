@@ -21,7 +21,7 @@ app = typer.Typer(
 
 @app.command("list")
 def list_() -> None:
-    """Backbones, data sets and packaged weights, each with its state."""
+    """Backbones, data sets and weights, and what is here."""
     from transferlib.backbones import weights
     from transferlib.datasets.named import EMBEDDED
     from transferlib.runs.cache import leftovers
