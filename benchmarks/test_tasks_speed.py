@@ -11,7 +11,9 @@ from torch import nn
 from torch.func import functional_call, grad
 
 from transferlib.domains.similarity import nearest_neighbours
-from transferlib.meta import Episode, maml_loss, prototypical_loss
+from transferlib.meta.episodes import Episode
+from transferlib.meta.maml import maml_loss
+from transferlib.meta.prototypes import prototypical_loss
 
 WAYS, SHOTS, LR, STEPS = 5, 5, 0.4, 3
 

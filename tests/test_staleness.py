@@ -57,7 +57,7 @@ def test_words_and_comments_execute_nothing(copy: Path) -> None:
 
 
 def test_a_technique_executes_the_chapters_that_use_it(copy: Path) -> None:
-    edit(copy / "transferlib" / "meta.py", "def prototypes(", "EXTRA = 1\n\n\ndef prototypes(")
+    edit(copy / "transferlib" / "meta" / "prototypes.py", "def prototypes(", "EXTRA = 1\n\n\ndef prototypes(")
     assert stale(copy) == ["13"]
     edit(copy / "transferlib" / "own_data" / "calibration.py", "bins: int = 10", "bins: int = 12")
     assert stale(copy) == ["13", "15"]

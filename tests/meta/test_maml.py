@@ -7,7 +7,10 @@ from torch import nn
 from torch.func import functional_call
 
 from transferlib.errors import UserError
-from transferlib.meta import Episode, episodes, maml_adapt, maml_loss, prototypes, prototypical_loss, reptile_step
+from transferlib.meta.episodes import Episode, episodes
+from transferlib.meta.maml import maml_adapt, maml_loss
+from transferlib.meta.prototypes import prototypes, prototypical_loss
+from transferlib.meta.reptile import reptile_step
 
 
 def net(norm: str = "none") -> nn.Sequential:
