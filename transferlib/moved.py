@@ -14,7 +14,7 @@ MODULES = {
     "collection": "datasets.collection",
     "cost": "tuning.cost",
     "curves": "course.curves",
-    "datacheck": "own_data.checks",
+    "datacheck": "own_data.checks own_data.splits",
     "decision": "own_data.decision",
     "deltas": "peft.files peft.sealed",
     "depth": "backbones.layer_features",
@@ -68,6 +68,7 @@ FOLDERS = {
     "continual": "continual.streams continual.tasks",
     "datasets": "datasets.named",
     "domains": "domains.checks",
+    "meta": "meta.episodes meta.maml meta.prototypes meta.reptile",
 }
 
 
