@@ -23,6 +23,7 @@ SECOND_EDITION = (
     "05_domain_gap",
     "06_lora",
     "07_adapters_prompts",
+    "13_meta",
     "15_your_own_data",
 )  # grows with each chapter
 
@@ -247,3 +248,20 @@ def test_the_lines_of_chapter_15_tell_a_better_network_from_an_equal_one(
     assert low < 0 < high
     ours = resampled(space["gap"], len(space["test"]) / len(space["train"]))
     assert (mean, low, high) == pytest.approx((ours.mean, ours.low, ours.high), abs=0.051)
+
+
+def test_the_class_means_of_chapter_13_run_on_three_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = load("fashion-mnist", "test")
+    for folder, classes, count in (("archive", (1, 5, 8), 3), ("support", (0, 9), 1), ("query", (0, 9), 6)):
+        for i in nested_subset(data.y, 8, 0).tolist():
+            place = tmp_path / folder / str(int(data.y[i]))
+            place.mkdir(parents=True, exist_ok=True) if int(data.y[i]) in classes else None
+            if place.is_dir() and len(list(place.iterdir())) < count:
+                Image.fromarray(data.x[i, 0].numpy()).save(place / f"{i}.png")
+    packaged_weights(monkeypatch)
+    monkeypatch.chdir(tmp_path)
+    exec(compile(snippet("13_meta"), "do it", "exec"), {"__name__": "__main__"})
+    told = re.search(r"right: (\d+)%", capsys.readouterr().out)
+    assert told and int(told.group(1)) >= 80  # shirts and boots, one of each shown
