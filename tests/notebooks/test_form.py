@@ -30,7 +30,7 @@ TOO_LONG = {
     "10_continual": (7, 2),
     "11_in_the_prompt": (5, 0),
     "12_many_tasks": (6, 2),
-    "13_meta": (7, 1),
+    "13_meta": (3, 1),
     "14_preferences": (8, 3),
 }
 
