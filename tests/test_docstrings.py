@@ -37,7 +37,7 @@ HELPERS = {
     "transferlib.domains.at_test_time.batchnorms", "transferlib.domains.at_test_time.check_batch",
     "transferlib.domains.tent.affine_parameters", "transferlib.domains.reweighting.check_weights",
     "transferlib.domains.pairs.DomainPair",
-    "transferlib.incontext.score_after", "transferlib.meta.Episode", "transferlib.zeroshot.NameMap",
+    "transferlib.incontext.score_after", "transferlib.meta.Episode", "transferlib.zeroshot.names.NameMap",
     "transferlib.tuning.probes.Probe", "transferlib.tuning.training.refresh_batch_norm",
     "transferlib.tuning.training.at_least_two",
     *(f"transferlib.backbones.modules.{name}" for name in (

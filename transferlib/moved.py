@@ -68,6 +68,7 @@ FOLDERS = {
     "continual": "continual.streams continual.tasks",
     "datasets": "datasets.named",
     "domains": "domains.checks",
+    "zeroshot": "zeroshot.names",
 }
 
 
