@@ -9,14 +9,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import joblib
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from transferlib.backbones.images import ImageBackbone
+from transferlib.backbones.layer_features import layer_features
 from transferlib.backbones.texts import TextBackbone, language_model, text_backbone
 from transferlib.backbones.weights import MANIFEST
 from transferlib.errors import UserError, needs
+from transferlib.runs.cache import store
+from transferlib.runs.provenance import digest, modules_key
 from transferlib.tensors import several
 
 
@@ -107,6 +113,23 @@ def text_tower(name: str, max_length: int = 64) -> TextBackbone | Words:
     if hasattr(model, "pooler"):
         model.pooler = None  # the mean over tokens is the sentence vector
     return TextBackbone(model, tokenizer, part.hidden_size, longest).eval()
+
+
+def cached_text_layers(name: str, x: Sequence[str], max_length: int = 32) -> dict[str, Tensor]:
+    """Layer → the mean of its token vectors (N, D), of a packaged text or language model; computed once and kept.
+
+    Raises ``UserError`` for a name that is not packaged: what a folder holds may change without its name.
+    """
+    if name not in MANIFEST:
+        raise UserError(f"Only packaged models are kept by name, got {name!r}: use layer_features(text_tower(...), x).")
+    texts = several("texts", x)
+    key = digest(joblib.hash(texts), modules_key("transferlib.backbones.hub"))
+    found = store("text_layers").cache(_text_layers, ignore=["x"])(key, name, texts, max_length)
+    return {layer: torch.from_numpy(value) for layer, value in found.items()}
+
+
+def _text_layers(key: str, name: str, x: list[str], max_length: int) -> dict[str, NDArray[np.float32]]:
+    return {layer: value.numpy() for layer, value in layer_features(text_tower(name, max_length), x).items()}
 
 
 def _opened(name: str) -> tuple[Any, Any]:
