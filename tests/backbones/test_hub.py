@@ -1,64 +1,19 @@
-"""Hub folders, made here in the hub's own format: a CLIP, a SigLIP, a ViT, a DINOv2, a ResNet, a BERT and a GPT."""
+"""Hub folders, made here in the hub's own format, as frozen features: against the library's own, and what is refused."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 import transformers as tf
+from hub_folders import PICTURES, TEXTS, made
+from packaged import weights_or_skip
 from PIL import Image
-from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from transferlib.backbones.features import features
-from transferlib.backbones.hub import image_tower, text_tower
+from transferlib.backbones.hub import cached_text_layers, image_tower, text_tower
 from transferlib.errors import UserError
 from transferlib.zeroshot.names import name_vectors
-
-SMALL = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
-SIDE = {**SMALL, "image_size": 32, "patch_size": 8}
-WORDS = ["[PAD]", "[CLS]", "[SEP]", "[UNK]", "a", "photo", "of", "dog", "cat", "boot"]
-TEXT = {**SMALL, "vocab_size": len(WORDS), "max_position_embeddings": 12, "pad_token_id": 0}
-
-
-def tokenizer(**special: str) -> tf.PreTrainedTokenizerFast:
-    """A tokenizer of ten words that ends a text with [SEP]."""
-    inner = Tokenizer(models.WordLevel({w: i for i, w in enumerate(WORDS)}, unk_token="[UNK]"))
-    inner.pre_tokenizer = pre_tokenizers.Whitespace()
-    inner.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 1), ("[SEP]", 2)])
-    return tf.PreTrainedTokenizerFast(tokenizer_object=inner, unk_token="[UNK]", eos_token="[SEP]", **special)
-
-
-def two_sides(kind: str) -> Any:
-    ends = {"bos_token_id": 1, "eos_token_id": 2, "projection_dim": 8}
-    if kind == "clip":
-        return tf.CLIPModel(tf.CLIPConfig(text_config={**TEXT, **ends}, vision_config=SIDE, projection_dim=8))
-    return tf.SiglipModel(tf.SiglipConfig(text_config={**TEXT, **ends}, vision_config=SIDE))
-
-
-MODELS: dict[str, Callable[[], Any]] = {
-    "clip": lambda: two_sides("clip"),
-    "siglip": lambda: two_sides("siglip"),
-    "vit": lambda: tf.ViTModel(tf.ViTConfig(**SIDE)),
-    "dinov2": lambda: tf.Dinov2Model(tf.Dinov2Config(**SIDE)),
-    "resnet": lambda: tf.ResNetModel(tf.ResNetConfig(embedding_size=8, hidden_sizes=[8, 16], depths=[1, 1])),
-    "bert": lambda: tf.BertModel(tf.BertConfig(**TEXT)),
-    "gpt2": lambda: tf.GPT2Model(tf.GPT2Config(vocab_size=len(WORDS), n_positions=12, n_embd=16, n_layer=2, n_head=2)),
-}
-PICTURES, TEXTS = ("clip", "siglip", "vit", "dinov2", "resnet"), ("clip", "siglip", "bert", "gpt2")
-
-
-def made(kind: str, folder: Path) -> str:
-    """A folder as the hub has it: configuration, safetensors, and how pictures and texts are prepared."""
-    torch.manual_seed(0)
-    MODELS[kind]().eval().save_pretrained(folder)
-    if kind in PICTURES:
-        square = {"height": 32, "width": 32}
-        tf.ViTImageProcessor(size=square, image_mean=[0.1, 0.2, 0.3], image_std=[0.5, 0.6, 0.7]).save_pretrained(folder)
-    if kind in TEXTS:
-        tokenizer(**({} if kind == "gpt2" else {"pad_token": "[PAD]"})).save_pretrained(folder)
-    return str(folder)
 
 
 def pictures(count: int = 5) -> torch.Tensor:
@@ -69,7 +24,7 @@ def pictures(count: int = 5) -> torch.Tensor:
 def test_pictures_are_read_as_the_library_itself_reads_them(kind: str, tmp_path: Path) -> None:
     name, x = made(kind, tmp_path), pictures()
     own = tf.AutoModel.from_pretrained(name).eval()
-    prepare = tf.ViTImageProcessor.from_pretrained(name)
+    prepare = tf.AutoImageProcessor.from_pretrained(name)
     ready = prepare([Image.fromarray(np.moveaxis(p.numpy(), 0, 2)) for p in x], return_tensors="pt")["pixel_values"]
     with torch.no_grad():
         if kind in ("clip", "siglip"):
@@ -117,10 +72,11 @@ def test_the_sentence_vector_of_a_bert_is_the_mean_over_its_real_tokens(tmp_path
 
 
 def test_the_packaged_text_model_is_known_by_its_name() -> None:
-    from packaged import weights_or_skip
-
     weights_or_skip("all-MiniLM-L6-v2")
     assert text_tower("all-MiniLM-L6-v2", max_length=7).max_length == 7
+    layers = cached_text_layers("all-MiniLM-L6-v2", ["a dog", "a cat"], max_length=7)
+    last = torch.nn.functional.normalize(list(layers.values())[-1], dim=1)
+    assert torch.allclose(last, features(text_tower("all-MiniLM-L6-v2", 7), ["a dog", "a cat"]), atol=1e-5)
 
 
 def test_what_cannot_be_had_is_said_in_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,6 +87,7 @@ def test_what_cannot_be_had_is_said_in_one_sentence(tmp_path: Path, monkeypatch:
         (lambda: image_tower(bert), r"\(bert\) reads no pictures: use text_tower"),
         (lambda: text_tower(vit), r"\(vit\) reads no texts: use image_tower"),
         (lambda: image_tower(str(tmp_path / "empty")), r"The folder '.*empty' cannot be opened .*: check its config\.json\."),
+        (lambda: cached_text_layers(bert, ["a"]), "Only packaged models are kept by name"),
         (lambda: text_tower("nobody/has-this-model"), "The model 'nobody/has-this-model' cannot be opened .*where the hub answers"),
     ):
         with pytest.raises(UserError, match=said) as caught:

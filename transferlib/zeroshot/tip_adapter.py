@@ -1,4 +1,4 @@
-"""Names and a few labels together, without training: Tip-Adapter (Zhang et al., 2022, arXiv:2111.03930).
+"""Names and a few labels together, without training: Tip-Adapter (Zhang et al., 2022, arXiv:2207.09519).
 
     cache(x)_c = Σ_{k : y_k = c} exp(−β (1 − cos(x, key_k)))        the labelled examples vote, near ones louder
     score(x)   = names(x) + α · cache(x)                            the names' scores, and the vote
