@@ -241,7 +241,7 @@ def test_the_names_and_the_probe_of_chapter_09_run_on_a_folder_of_the_hub(
     space: dict[str, Any] = {"__name__": "__main__"}
     exec(compile(snippet("09_foundation_models"), "do it", "exec"), space)
     assert len(space["called"]) == 12 and set(space["called"]) <= {"boot", "cat"}
-    assert list(space["probe"].predict(space["x"])) == space["y"]
+    assert list(space["probe"].predict(space["out"].image_embeds)) == space["y"]
 
 
 @pytest.mark.parametrize("kind", ["clip", "vit", "bert"])
