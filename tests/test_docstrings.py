@@ -19,7 +19,7 @@ MODULES = sorted(
 WAITING = (
     "transferlib.course", "transferlib.datasets", "transferlib.own_data",
     "transferlib.runs", "transferlib.widgets", "transferlib.backbones.cut", "transferlib.backbones.features",
-    "transferlib.backbones.folding", "transferlib.backbones.images",
+    "transferlib.backbones.folding", "transferlib.backbones.hub", "transferlib.backbones.images",
     "transferlib.backbones.layer_features",
     "transferlib.backbones.texts", "transferlib.backbones.weights", "transferlib.errors", "transferlib.moved",
     "transferlib.tuning.distributed", "transferlib.tuning.fronts",

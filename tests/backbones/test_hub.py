@@ -1,4 +1,4 @@
-"""Hub folders, made here in the hub's own format, as frozen features: against the library's own, and what is refused."""
+"""Hub folders, made here in the hub's own format: the features are the library's own, and what is refused is named."""
 
 from pathlib import Path
 
@@ -42,7 +42,9 @@ def test_pictures_are_read_as_the_library_itself_reads_them(kind: str, tmp_path:
 def test_a_text_has_one_vector_whatever_stands_beside_it(kind: str, tmp_path: Path) -> None:
     tower = text_tower(made(kind, tmp_path))
     together = features(tower, ["a dog", "a photo of a cat", "boot"])
-    assert torch.allclose(together, torch.cat([features(tower, [t]) for t in ("a dog", "a photo of a cat", "boot")]), atol=1e-5)
+    assert torch.allclose(
+        together, torch.cat([features(tower, [t]) for t in ("a dog", "a photo of a cat", "boot")]), atol=1e-5
+    )
     assert torch.allclose(together.norm(dim=1), torch.ones(3), atol=1e-5)
     assert (together[0] - together[1]).norm() > 1e-3
 
@@ -55,7 +57,9 @@ def test_both_sides_share_a_space_and_give_the_librarys_own_scores(kind: str, tm
     scores = seen @ name_vectors(text_tower(name), names, ["a photo of a {}"]).T
     own, words = tf.AutoModel.from_pretrained(name).eval(), tf.AutoTokenizer.from_pretrained(name)
     said = [f"a photo of a {n}" for n in names]
-    ids = words(said, padding="max_length" if kind == "siglip" else True, max_length=12, return_tensors="pt")["input_ids"]
+    ids = words(said, padding="max_length" if kind == "siglip" else True, max_length=12, return_tensors="pt")[
+        "input_ids"
+    ]
     mean, std = (torch.tensor(v).view(3, 1, 1) for v in ((0.1, 0.2, 0.3), (0.5, 0.6, 0.7)))
     with torch.no_grad():
         out = own(input_ids=ids, pixel_values=(x / 255 - mean) / std)
@@ -86,9 +90,15 @@ def test_what_cannot_be_had_is_said_in_one_sentence(tmp_path: Path, monkeypatch:
     for wrong, said in (
         (lambda: image_tower(bert), r"\(bert\) reads no pictures: use text_tower"),
         (lambda: text_tower(vit), r"\(vit\) reads no texts: use image_tower"),
-        (lambda: image_tower(str(tmp_path / "empty")), r"The folder '.*empty' cannot be opened .*: check its config\.json\."),
+        (
+            lambda: image_tower(str(tmp_path / "empty")),
+            r"The folder '.*empty' cannot be opened .*: check its config\.json\.",
+        ),
         (lambda: cached_text_layers(bert, ["a"]), "Only packaged models are kept by name"),
-        (lambda: text_tower("nobody/has-this-model"), "The model 'nobody/has-this-model' cannot be opened .*where the hub answers"),
+        (
+            lambda: text_tower("nobody/has-this-model"),
+            "The model 'nobody/has-this-model' cannot be opened .*where the hub answers",
+        ),
     ):
         with pytest.raises(UserError, match=said) as caught:
             wrong()
