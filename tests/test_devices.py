@@ -13,12 +13,13 @@ import torch
 from pretend import PretendGpu, marked, tensors
 from torch import Tensor, nn
 
-from transferlib import incontext, meta, multitask, preference, zeroshot
+from transferlib import incontext, meta, multitask, preference
 from transferlib.backbones import features as backbone_features
 from transferlib.backbones import filters, simclr
 from transferlib.domains import adversarial, alignment, at_test_time, label_shift, reweighting, sar, similarity, tent
 from transferlib.errors import UserError
 from transferlib.tuning import cost, lpft, probes, training, wise_ft
+from transferlib.zeroshot import names, tip_adapter
 
 
 class Inputs:
@@ -102,7 +103,7 @@ def grad_norm(i: Inputs) -> Tensor:
 
 
 def name_map(i: Inputs) -> Any:
-    fitted = zeroshot.fit_name_map(i.x, i.z)
+    fitted = names.fit_name_map(i.x, i.z)
     return fitted.matrix, fitted.weights(i.x), fitted.scores(i.z, i.x)
 
 
@@ -157,8 +158,10 @@ CASES: dict[str, Callable[[Inputs], Any]] = {
     "best_of_n": lambda i: preference.best_of_n(i.a, i.b, 2),
     "calibrate": lambda i: incontext.calibrate(i.x, i.z),
     "score_labels (float32 always)": lambda i: incontext.score_labels(i.words, LETTERS, ["ab", "c"], ["x", "yz"], 2),
-    "name_vectors": lambda i: zeroshot.name_vectors(i.words, ["cat", "dog"], ["{}", "a {}"]),
+    "name_vectors": lambda i: names.name_vectors(i.words, ["cat", "dog"], ["{}", "a {}"]),
     "fit_name_map": name_map,
+    "cache_scores": lambda i: tip_adapter.cache_scores(i.x, i.z, i.y, 2, beta=2.0),
+    "tip_adapter": lambda i: tip_adapter.tip_adapter(i.x, i.x, 0.5),
     "nt_xent": lambda i: simclr.nt_xent(i.x, i.z),
     "two_views": lambda i: simclr.two_views(i.images, torch.Generator().manual_seed(0)),
     "fit_simclr": lambda i: after(lambda: simclr.fit_simclr(i.pixels, i.images, 4, 2, 3), i.pixels),

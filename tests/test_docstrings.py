@@ -19,7 +19,7 @@ MODULES = sorted(
 WAITING = (
     "transferlib.course", "transferlib.datasets", "transferlib.own_data",
     "transferlib.runs", "transferlib.widgets", "transferlib.backbones.cut", "transferlib.backbones.features",
-    "transferlib.backbones.folding", "transferlib.backbones.images",
+    "transferlib.backbones.folding", "transferlib.backbones.hub", "transferlib.backbones.images",
     "transferlib.backbones.layer_features",
     "transferlib.backbones.texts", "transferlib.backbones.weights", "transferlib.errors", "transferlib.moved",
     "transferlib.tuning.distributed", "transferlib.tuning.fronts",
@@ -37,7 +37,7 @@ HELPERS = {
     "transferlib.domains.at_test_time.batchnorms", "transferlib.domains.at_test_time.check_batch",
     "transferlib.domains.tent.affine_parameters", "transferlib.domains.reweighting.check_weights",
     "transferlib.domains.pairs.DomainPair",
-    "transferlib.incontext.score_after", "transferlib.meta.episodes.Episode", "transferlib.zeroshot.NameMap",
+    "transferlib.incontext.score_after", "transferlib.meta.episodes.Episode", "transferlib.zeroshot.names.NameMap",
     "transferlib.tuning.probes.Probe", "transferlib.tuning.training.refresh_batch_norm",
     "transferlib.tuning.training.at_least_two",
     *(f"transferlib.backbones.modules.{name}" for name in (

@@ -26,7 +26,7 @@ TOO_LONG = {
     "06_lora": (1, 0),
     "07_adapters_prompts": (1, 0),
     "08_without_forgetting": (4, 2),
-    "09_foundation_models": (8, 2),
+    "09_foundation_models": (1, 0),
     "10_continual": (7, 2),
     "11_in_the_prompt": (5, 0),
     "12_many_tasks": (6, 2),

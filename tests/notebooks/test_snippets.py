@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hub_folders import made
 from PIL import Image
 
 from transferlib.backbones.images import packaged_state_dict
@@ -23,6 +24,7 @@ SECOND_EDITION = (
     "05_domain_gap",
     "06_lora",
     "07_adapters_prompts",
+    "09_foundation_models",
     "13_meta",
     "15_your_own_data",
 )  # grows with each chapter
@@ -265,3 +267,46 @@ def test_the_class_means_of_chapter_13_run_on_three_folders(
     exec(compile(snippet("13_meta"), "do it", "exec"), {"__name__": "__main__"})
     told = re.search(r"right: (\d+)%", capsys.readouterr().out)
     assert told and int(told.group(1)) >= 80  # shirts and boots, one of each shown
+
+
+def test_the_names_and_the_probe_of_chapter_09_run_on_a_folder_of_the_hub(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from transformers import AutoModel, AutoProcessor
+
+    clip = made("clip", tmp_path / "clip")
+    for cls in (AutoModel, AutoProcessor):
+        load_it = cls.from_pretrained
+        monkeypatch.setattr(cls, "from_pretrained", lambda name, load_it=load_it: load_it(clip))
+    for kind, grey in (("boot", 40), ("cat", 220)):
+        (tmp_path / "photos" / kind).mkdir(parents=True)
+        for i in range(6):
+            noise = np.random.default_rng(i).integers(0, 30, (40, 32, 3))
+            Image.fromarray((grey + noise).astype(np.uint8)).save(tmp_path / "photos" / kind / f"{i}.png")
+    monkeypatch.chdir(tmp_path)
+    space: dict[str, Any] = {"__name__": "__main__"}
+    exec(compile(snippet("09_foundation_models"), "do it", "exec"), space)
+    assert len(space["called"]) == 12 and set(space["called"]) <= {"boot", "cat"}
+    assert list(space["probe"].predict(space["out"].image_embeds)) == space["y"]
+
+
+@pytest.mark.parametrize("kind", ["clip", "vit", "bert"])
+def test_the_three_steps_of_chapter_09_run_on_any_kind_of_folder(kind: str, tmp_path: Path) -> None:
+    import torch
+
+    text = (ROOT / "notebooks" / "09_foundation_models.md").read_text(encoding="utf-8")
+    section = text.partition(":title: The same three steps")[2].partition("{depth-end}")[0]
+    steps = re.findall(r"^```python\n(.*?)^```", section, re.DOTALL | re.MULTILINE)
+    assert len(steps) == 3
+    y = torch.arange(20) % 2
+    photos = (torch.rand(20, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 60).byte() + (150 * y).byte()[
+        :, None, None, None
+    ]
+    texts = [f"{'a dog' if c else 'photo of a boot'}{' of' * (i % 3)}" for i, c in enumerate(y.tolist())]
+    x: Any = texts if kind == "bert" else photos
+    space = {"name": made(kind, tmp_path), "reads_pictures": kind != "bert", "class_names": ["boot", "dog"],
+             "train_x": x, "test_x": x, "train_y": y, "test_y": y}  # fmt: skip
+    for step in steps if kind == "clip" else steps[:2]:
+        exec(compile(step, "step", "exec"), space)
+    assert space["accuracy"].shape == (20, 3) and space["accuracy"][:, -1].mean() > 0.9
+    assert kind != "clip" or space["called"].shape == (20,)

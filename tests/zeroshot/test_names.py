@@ -7,7 +7,7 @@ from sklearn.linear_model import Ridge
 from torch import Tensor, nn
 
 from transferlib.errors import UserError
-from transferlib.zeroshot import fit_name_map, imagenet_names, name_vectors
+from transferlib.zeroshot.names import fit_name_map, imagenet_names, name_vectors
 
 
 class Letters(nn.Module):

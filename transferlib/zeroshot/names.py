@@ -3,7 +3,8 @@
     W ≈ T M + b,  fitted by ridge on classes whose name and weight vector are both known
     score(image, new class) = cos(features(image) − f̄,  t(new name) M + b − w̄)
 
-Frome et al., "DeViSE", 2013, has the idea: pictures and words meet in one space.
+Elhoseiny et al., 2013, predict a classifier from a description of its class; Romera-Paredes & Torr, 2015, have a
+closed form much like this one.
 """
 
 from collections.abc import Sequence

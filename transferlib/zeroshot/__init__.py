@@ -1,0 +1,1 @@
+"""Classes by their names: a map from names to classifiers, and names together with a few labelled examples."""
