@@ -23,6 +23,7 @@ SECOND_EDITION = (
     "05_domain_gap",
     "06_lora",
     "07_adapters_prompts",
+    "08_without_forgetting",
 )  # grows with each chapter
 
 
@@ -219,3 +220,26 @@ def test_the_prompt_of_chapter_07_learns_and_is_all_that_is_saved(
     assert [tuple(tensor.shape) for tensor in saved.values()] == [(10, 576)]
     assert not torch.equal(saved["prompt_embeddings"], started[0]), "the prompt moved"
     assert torch.equal(model.get_input_embeddings().weight, before), "the model did not"
+
+
+def test_the_spring_of_chapter_08_measures_the_fisher_and_keeps_what_the_old_job_minds() -> None:
+    import torch
+
+    from transferlib.continual.fisher import fisher
+
+    torch.manual_seed(0)
+    model = torch.nn.Linear(3, 2)
+    x = torch.randn(400, 3) * torch.tensor([2.0, 1.0, 0.0])  # the old job never sees the third input
+    before = {n: p.detach().clone() for n, p in model.named_parameters()}
+    exact = fisher(model, x)
+    far = torch.tensor([[1.0, 1.0, 1.0]])
+
+    def loss_new(model: torch.nn.Module, batch: torch.Tensor) -> torch.Tensor:
+        return (model(far) - 3).square().sum()
+
+    space: dict[str, Any] = {"model": model, "old": x, "new": range(500), "loss_new": loss_new}
+    exec(compile(snippet("08_without_forgetting"), "do it", "exec"), space)
+    drawn = torch.cat([f.flatten() for f in space["stiff"].values()])
+    torch.testing.assert_close(drawn, torch.cat([f.flatten() for f in exact.values()]), rtol=0.3, atol=0.02)
+    away = (model.weight - before["weight"]).abs()
+    assert away[:, 2].min() > 5 * away[:, 0].max(), "the weights that the old job does not mind are free"
