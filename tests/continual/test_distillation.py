@@ -8,6 +8,8 @@ from torch import Tensor, nn
 from transferlib.continual.distillation import distillation
 from transferlib.errors import UserError
 
+TABLES = [((2, 3), (2, 4)), ((2, 3), (3, 3)), ((0, 3), (0, 3)), ((2, 1), (2, 1)), ((3,), (3,))]  # none of them fits
+
 
 def two(n: int = 6, c: int = 4, seed: int = 0) -> tuple[Tensor, Tensor]:
     g = torch.Generator().manual_seed(seed)
@@ -66,10 +68,10 @@ def test_weight_zero_leaves_the_plain_loss_and_the_old_network_gets_no_gradient(
     assert old.weight.grad is None and model.weight.grad is not None
 
 
-@pytest.mark.parametrize("shapes", [((2, 3), (2, 4)), ((2, 3), (3, 3)), ((0, 3), (0, 3)), ((2, 1), (2, 1)), ((3,), (3,))])
-def test_other_tables_are_refused(shapes: tuple[tuple[int, ...], tuple[int, ...]]) -> None:
+@pytest.mark.parametrize(("one", "other"), TABLES)
+def test_other_tables_are_refused(one: tuple[int, ...], other: tuple[int, ...]) -> None:
     with pytest.raises(UserError, match=r"two tables \(N, C\) of one shape"):
-        distillation(torch.zeros(shapes[0]), torch.zeros(shapes[1]))
+        distillation(torch.zeros(one), torch.zeros(other))
 
 
 @pytest.mark.parametrize("temperature", [0.0, -1.0, float("nan")])

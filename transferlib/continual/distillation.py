@@ -29,7 +29,7 @@ def distillation(scores: Tensor, remembered: Tensor, temperature: float = 2.0) -
     >>> old = torch.tensor([[2.0, 0.0]])
     >>> distillation(old, old).item()
     0.0
-    >>> round(distillation(torch.zeros(1, 2), old, temperature=1.0).item(), 3)  # ln 2 − 0.365, the entropy of (.88, .12)
+    >>> round(distillation(torch.zeros(1, 2), old, temperature=1.0).item(), 3)  # ln 2 − 0.365, the entropy of q
     0.328
     """
     if scores.dim() != 2 or scores.shape != remembered.shape or len(scores) == 0 or scores.shape[1] < 2:
