@@ -25,7 +25,7 @@ TOO_LONG = {
     "05_domain_gap": (1, 0),
     "06_lora": (1, 0),
     "07_adapters_prompts": (1, 0),
-    "08_without_forgetting": (4, 2),
+    "08_without_forgetting": (0, 0),
     "09_foundation_models": (1, 0),
     "10_continual": (7, 2),
     "11_in_the_prompt": (5, 0),

@@ -24,6 +24,7 @@ SECOND_EDITION = (
     "05_domain_gap",
     "06_lora",
     "07_adapters_prompts",
+    "08_without_forgetting",
     "09_foundation_models",
     "13_meta",
     "15_your_own_data",
@@ -310,3 +311,26 @@ def test_the_three_steps_of_chapter_09_run_on_any_kind_of_folder(kind: str, tmp_
         exec(compile(step, "step", "exec"), space)
     assert space["accuracy"].shape == (20, 3) and space["accuracy"][:, -1].mean() > 0.9
     assert kind != "clip" or space["called"].shape == (20,)
+
+
+def test_the_spring_of_chapter_08_measures_the_fisher_and_keeps_what_the_old_job_minds() -> None:
+    import torch
+
+    from transferlib.continual.fisher import fisher
+
+    torch.manual_seed(0)
+    model = torch.nn.Linear(3, 2)
+    x = torch.randn(400, 3) * torch.tensor([2.0, 1.0, 0.0])  # the old job never sees the third input
+    before = {n: p.detach().clone() for n, p in model.named_parameters()}
+    exact = fisher(model, x)
+    far = torch.tensor([[1.0, 1.0, 1.0]])
+
+    def loss_new(model: torch.nn.Module, batch: torch.Tensor) -> torch.Tensor:
+        return (model(far) - 3).square().sum()
+
+    space: dict[str, Any] = {"model": model, "old": x, "new": range(500), "loss_new": loss_new}
+    exec(compile(snippet("08_without_forgetting"), "do it", "exec"), space)
+    drawn = torch.cat([f.flatten() for f in space["stiff"].values()])
+    torch.testing.assert_close(drawn, torch.cat([f.flatten() for f in exact.values()]), rtol=0.3, atol=0.02)
+    away = (model.weight - before["weight"]).abs()
+    assert away[:, 2].min() > 5 * away[:, 0].max(), "the weights that the old job does not mind are free"
