@@ -28,11 +28,11 @@ class DarkReplay(Rehearsal):
     Buzzega et al. 2020, arXiv:2004.07211, equation 6.
 
     >>> DarkReplay(nn.Linear(2, 3), alpha=0.5).beta
-    0.5
+    1.0
     """
 
     def __init__(
-        self, model: nn.Module, alpha: float, beta: float = 0.5, capacity: int | None = 100, batch: int = 32,
+        self, model: nn.Module, alpha: float, beta: float = 1.0, capacity: int | None = 100, batch: int = 32,
         seed: int = 0,
     ) -> None:  # fmt: skip
         super().__init__(model, capacity, batch, seed)
