@@ -11,7 +11,8 @@ from transferlib.errors import UserError
 
 def blobs():
     y = torch.tensor([3, 1, 7]).repeat_interleave(torch.tensor([10, 14, 9]))
-    return torch.randn(33, 5, generator=torch.Generator().manual_seed(0)) + y[:, None] * torch.tensor([1, 0, 0, 0, 1]), y
+    x = torch.randn(33, 5, generator=torch.Generator().manual_seed(0))
+    return x + y[:, None] * torch.tensor([1, 0, 0, 0, 1]), y
 
 
 @pytest.mark.parametrize("lam", [1e-3, 0.3])

@@ -64,6 +64,6 @@ def test_bad_input_is_said_in_one_sentence():
     both = SideBySide([network(0), network(1)])
     with pytest.raises(UserError, match="2 networks got 1 streams and 2 seeds"):
         list(learn_side_by_side(both, [stream(GROUPS[0], "task")], Method(both), seeds=SEEDS))
+    streams = [stream(groups, "task") for groups in GROUPS]
     with pytest.raises(UserError, match="A task has 19 examples, too few to measure on 50"):
-        streams = [stream(groups, "task") for groups in GROUPS]
         list(learn_side_by_side(both, streams, Method(both), seeds=SEEDS, examples=50))

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from transferlib.continual.per_example import trainable
 from transferlib.continual.rehearsal import Rehearsal
+from transferlib.continual.tasks import Task
 from transferlib.errors import UserError
 
 
@@ -35,9 +36,9 @@ class AGEM(Rehearsal):
     1.0
     """
 
-    def begin(self, task: object) -> None:
+    def begin(self, task: Task) -> None:
         """Open the task's outputs; its own loss counts in full."""
-        super().begin(task)  # type: ignore[arg-type]
+        super().begin(task)
         self.weight = 1.0
 
     def penalty(self, model: nn.Module) -> Tensor:

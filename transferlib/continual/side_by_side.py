@@ -40,7 +40,7 @@ class SideBySide(nn.Module):
             bias = torch.stack([m.bias.detach()[None] for m in same])  # (S, 1, out)
             self.register_parameter(f"weight{depth}", nn.Parameter(weight.clone()))
             self.register_parameter(f"bias{depth}", nn.Parameter(bias.clone()))
-        self.depth = len(next(iter(kinds)))
+        self.depth, self.count = len(next(iter(kinds))), len(networks)
 
     def layers(self, x: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         """x (S, B, in) → the inputs and the outputs of each linear layer, (S, B, width)."""
@@ -86,8 +86,8 @@ def learn_side_by_side(
     ``side_by_side_mas``. Raises ``UserError`` unless there is a stream and a seed for each network, and for a task of
     fewer than ``examples`` examples.
     """
-    if not len(streams) == len(seeds) == len(model.weight0):
-        raise UserError(f"{len(model.weight0)} networks got {len(streams)} streams and {len(seeds)} seeds.")
+    if not len(streams) == len(seeds) == model.count:
+        raise UserError(f"{model.count} networks got {len(streams)} streams and {len(seeds)} seeds.")
     if (fewest := min(len(task.y) for stream in streams for task in stream)) < examples:
         raise UserError(f"A task has {fewest} examples, too few to measure on {examples}: use a smaller examples=.")
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]

@@ -112,9 +112,7 @@ def learn_stream(
     """
 
     def tested(after: int) -> list[float]:
-        return [
-            float(answers(model, t, c).float().mean()) for t, c in zip(tasks, opened(tasks, after), strict=True)
-        ]
+        return [float(answers(model, t, c).float().mean()) for t, c in zip(tasks, opened(tasks, after), strict=True)]
 
     learnt = learn_tasks(model, tasks, method, steps=steps, lr=lr, batch=batch, examples=examples, seed=seed)
     return np.array([tested(0), *map(tested, learnt)])
