@@ -23,6 +23,7 @@ SECOND_EDITION = (
     "05_domain_gap",
     "06_lora",
     "07_adapters_prompts",
+    "10_continual",
 )  # grows with each chapter
 
 
@@ -219,3 +220,29 @@ def test_the_prompt_of_chapter_07_learns_and_is_all_that_is_saved(
     assert [tuple(tensor.shape) for tensor in saved.values()] == [(10, 576)]
     assert not torch.equal(saved["prompt_embeddings"], started[0]), "the prompt moved"
     assert torch.equal(model.get_input_embeddings().weight, before), "the model did not"
+
+
+def test_the_class_means_of_chapter_10_name_clothing_of_two_months(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    for split, month, classes in (("train", "january", (0, 9)), ("train", "february", (1, 5)), ("test", "new", ())):
+        data = load("fashion-mnist", split)
+        for i in nested_subset(data.y, 6, 0).tolist():
+            if int(data.y[i]) in (classes or (0, 1, 5, 9)):
+                place = tmp_path / month / f"class {int(data.y[i])}"
+                place.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(data.x[i, 0].numpy()).save(place / f"{i}.png")
+    packaged_weights(monkeypatch)
+    monkeypatch.chdir(tmp_path)
+    space: dict[str, Any] = {"__name__": "__main__"}
+    exec(compile(snippet("10_continual"), "do it", "exec"), space)
+    means = torch.load("means.pt")
+    assert list(means) == ["class 0", "class 9", "class 1", "class 5"]
+    photos = space["ImageFolder"]("new", space["prepare"])
+    with torch.inference_mode():
+        x = torch.stack([space["backbone"](photo[None])[0] for photo, _ in photos])
+    nearest = torch.cdist(x, torch.stack(list(means.values()))).argmin(1)
+    said = [list(means)[i] for i in nearest.tolist()]
+    assert np.mean([name == photos.classes[c] for name, (_, c) in zip(said, photos, strict=True)]) >= 0.75
