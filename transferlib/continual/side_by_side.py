@@ -59,6 +59,11 @@ class Tasks:
     """The k-th tasks of S streams: x (S, N, D), shorter ones padded by what is never drawn, and which outputs compete.
 
     ``closed`` and ``placed`` are those of ``Task``, ``rows`` a pair of indices (S, 1), (S, n).
+
+    >>> x, y = torch.zeros(3, 2), torch.tensor([0, 1, 1])
+    >>> tasks = Tasks([Task(x, y, x, y, (0, 1)), Task(x[:2], y[:2], x, y, (0, 1))], outputs=3)
+    >>> tasks.x.shape, tasks.columns[0].tolist()
+    (torch.Size([2, 3, 2]), [[False, False, True]])
     """
 
     def __init__(self, tasks: Sequence[Task], outputs: int) -> None:
@@ -85,6 +90,12 @@ def learn_side_by_side(
     ``method``: plain training, L2-SP, SI or LwF as they are; EWC and MAS with ``measure=side_by_side_fisher`` or
     ``side_by_side_mas``. Raises ``UserError`` unless there is a stream and a seed for each network, and for a task of
     fewer than ``examples`` examples.
+
+    >>> x, y = torch.randn(8, 2), torch.arange(8) % 2
+    >>> both = SideBySide([nn.Sequential(nn.Linear(2, 4), nn.ReLU(), nn.Linear(4, 2)) for _ in range(2)])
+    >>> streams = [[Task(x, y, x, y, (0, 1))] * 3] * 2
+    >>> list(learn_side_by_side(both, streams, Method(both), seeds=(0, 1), steps=1, examples=8))
+    [1, 2, 3]
     """
     if not len(streams) == len(seeds) == model.count:
         raise UserError(f"{model.count} networks got {len(streams)} streams and {len(seeds)} seeds.")
@@ -113,7 +124,13 @@ def learn_side_by_side(
 
 
 def side_by_side_fisher(model: SideBySide, data: tuple[Tensor, Tensor], columns: Tensor) -> dict[str, Tensor]:
-    """``fisher`` with exact labels for each network: x (S, n, D), ``columns`` the closed outputs (S, 1, C)."""
+    """``fisher`` with exact labels for each network: x (S, n, D), ``columns`` the closed outputs (S, 1, C).
+
+    >>> both = SideBySide([nn.Sequential(nn.Linear(2, 4), nn.ReLU(), nn.Linear(4, 3)) for _ in range(2)])
+    >>> data, closed = (torch.randn(2, 8, 2), torch.zeros(2, 8)), torch.zeros(2, 1, 3, dtype=torch.bool)
+    >>> side_by_side_fisher(both, data, closed)["weight0"].shape
+    torch.Size([2, 2, 4])
+    """
 
     def losses(logits: Tensor) -> Iterator[Tensor]:
         logp = logits.masked_fill(columns, -torch.inf).log_softmax(-1).masked_fill(columns, 0.0)  # (S, n, C)
@@ -125,7 +142,12 @@ def side_by_side_fisher(model: SideBySide, data: tuple[Tensor, Tensor], columns:
 
 
 def side_by_side_mas(model: SideBySide, x: Tensor) -> dict[str, Tensor]:
-    """``mas_importance`` for each network: x (S, n, D)."""
+    """``mas_importance`` for each network: x (S, n, D).
+
+    >>> both = SideBySide([nn.Sequential(nn.Linear(2, 4), nn.ReLU(), nn.Linear(4, 3)) for _ in range(2)])
+    >>> side_by_side_mas(both, torch.randn(2, 8, 2))["bias1"].shape
+    torch.Size([2, 1, 3])
+    """
     return _mean(model, x, lambda logits: iter([logits.square().sum(-1)]), torch.abs)
 
 
