@@ -108,3 +108,12 @@ def test_bad_input_is_said_in_one_sentence():
         LwF(net(), 1.0).end(stream("task")[0], torch.arange(3))
     with pytest.raises(UserError, match=r"shapes \(2,\) and \(3,\)"):
         projected(torch.ones(2), torch.ones(3))
+
+
+def test_the_old_answers_pull_as_distillation_does():
+    distillation = pytest.importorskip("transferlib.continual.distillation").distillation  # comes with chapter 08
+    was, closed = torch.randn(6, 4), torch.tensor([False, False, True, False])
+    new = torch.randn(6, 4, requires_grad=True)
+    ours, theirs = (torch.autograd.grad(loss, new)[0] for loss in (
+        old_answers_loss(new, was, closed), distillation(new[:, ~closed], was[:, ~closed])))  # fmt: skip
+    assert torch.allclose(ours, theirs, atol=1e-6)
