@@ -11,7 +11,7 @@ from transferlib.continual.fisher import fast_fisher, fisher, wrong_batched_fish
 from transferlib.continual.importance import MAS, SI
 from transferlib.continual.rehearsal import Joint, Rehearsal
 from transferlib.continual.sequential import OnlineEWC, SequentialEWC, SequentialL2SP
-from transferlib.continual.streams import accuracies, average_accuracy, forgetting, learn_stream
+from transferlib.continual.streams import answers, average_accuracy, forgetting, learn_stream, opened
 from transferlib.continual.tasks import Method, Task, restricted, split_classes
 from transferlib.errors import UserError
 
@@ -138,6 +138,26 @@ def test_tasks_of_unequal_size_are_tested_in_their_own_outputs():
     assert table.shape == (3, 2)
 
 
+def test_a_class_that_has_not_come_competes_with_nobody_in_a_test():
+    tasks = stream("class")
+    assert opened(tasks, 1) == [(0, 1), (0, 1, 2, 3)]
+    assert opened(tasks, 2) == [(0, 1, 2, 3), (0, 1, 2, 3)]
+    assert opened(stream("task"), 2) == [(0, 1), (2, 3)]
+    model = net()
+    with torch.no_grad():
+        model[2].bias[3] = 100.0  # the last class shouts before it was learned
+    assert answers(model, tasks[0], opened(tasks, 1)[0]).any()
+    assert not answers(model, tasks[0], opened(tasks, 2)[0]).any()
+
+
+def test_a_test_is_in_eval_mode_and_leaves_the_mode_and_the_running_means():
+    model = nn.Sequential(nn.BatchNorm1d(6), nn.Dropout(0.5), net())
+    before = model[0].running_mean.clone()
+    task = stream("task")[0]
+    assert torch.equal(answers(model, task, (0, 1)), answers(model, task, (0, 1)))
+    assert model.training and torch.equal(model[0].running_mean, before)
+
+
 def test_the_tasks_own_loss_counts_the_methods_weight():
     class Deaf(Method):
         weight = 0.0
@@ -180,7 +200,7 @@ def test_bad_input_is_said_in_one_sentence():
     with pytest.raises(UserError, match="This SI was made for another model"):
         learn_stream(net(), stream("task"), SI(net(), 1.0))
     x, y = blobs()
-    with pytest.raises(UserError, match="Task 0 has labels that none of its outputs"):
-        accuracies(net(), [Task(x, y, x, y, (0, 1))], [(0, 1)])
+    with pytest.raises(UserError, match="A task has labels that none of its outputs"):
+        answers(net(), Task(x, y, x, y, (0, 1)), (0, 1))
     with pytest.raises(UserError, match="widen the model"):
         learn("task", Method, model=net(3))

@@ -26,6 +26,7 @@ SECOND_EDITION = (
     "07_adapters_prompts",
     "08_without_forgetting",
     "09_foundation_models",
+    "10_continual",
     "13_meta",
     "15_your_own_data",
 )  # grows with each chapter
@@ -334,3 +335,29 @@ def test_the_spring_of_chapter_08_measures_the_fisher_and_keeps_what_the_old_job
     torch.testing.assert_close(drawn, torch.cat([f.flatten() for f in exact.values()]), rtol=0.3, atol=0.02)
     away = (model.weight - before["weight"]).abs()
     assert away[:, 2].min() > 5 * away[:, 0].max(), "the weights that the old job does not mind are free"
+
+
+def test_the_class_means_of_chapter_10_name_clothing_of_two_months(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    for split, month, classes in (("train", "january", (0, 9)), ("train", "february", (1, 5)), ("test", "new", ())):
+        data = load("fashion-mnist", split)
+        for i in nested_subset(data.y, 6, 0).tolist():
+            if int(data.y[i]) in (classes or (0, 1, 5, 9)):
+                place = tmp_path / month / f"class {int(data.y[i])}"
+                place.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(data.x[i, 0].numpy()).save(place / f"{i}.png")
+    packaged_weights(monkeypatch)
+    monkeypatch.chdir(tmp_path)
+    space: dict[str, Any] = {"__name__": "__main__"}
+    exec(compile(snippet("10_continual"), "do it", "exec"), space)
+    means = torch.load("means.pt")
+    assert list(means) == ["class 0", "class 9", "class 1", "class 5"]
+    photos = space["ImageFolder"]("new", space["prepare"])
+    with torch.inference_mode():
+        x = torch.stack([space["backbone"](photo[None])[0] for photo, _ in photos])
+    nearest = torch.cdist(x, torch.stack(list(means.values()))).argmin(1)
+    said = [list(means)[i] for i in nearest.tolist()]
+    assert np.mean([name == photos.classes[c] for name, (_, c) in zip(said, photos, strict=True)]) >= 0.75

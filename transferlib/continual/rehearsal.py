@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from transferlib.continual.tasks import Method, Task, restricted
+from transferlib.continual.tasks import Method, Task
 from transferlib.errors import UserError
 
 
@@ -99,8 +99,10 @@ class Rehearsal(Method):
 
     def loss(self, logits: Tensor, y: Tensor, k: Tensor) -> Tensor:
         """The mean cross-entropy of logits (B, C), the outputs of example n restricted to those open to task k_n."""
-        rows = [restricted(row[None], self.open[int(task)]) for row, task in zip(logits, k, strict=True)]
-        return F.cross_entropy(torch.cat(rows), y)  # B rows (1, C) → (B, C)
+        closed = torch.ones(len(self.open), logits.shape[1], dtype=torch.bool, device=logits.device)  # (tasks, C)
+        for task, columns in enumerate(self.open):
+            closed[task, list(columns)] = False
+        return F.cross_entropy(logits.masked_fill(closed[k], -torch.inf), y)  # (B, C)
 
     def end(self, task: Task, some: Tensor) -> None:
         """Offer all of the task's examples to the memory, the task's number beside each label."""

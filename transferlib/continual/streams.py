@@ -1,6 +1,6 @@
 """A stream of tasks learned one after the other: one loop for all methods, and the four numbers of its table."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -17,24 +17,78 @@ Matrix = NDArray[np.float64]
 
 
 @torch.no_grad()
-def accuracies(model: nn.Module, tasks: Sequence[Task], columns: Sequence[Sequence[int]]) -> list[float]:
-    """Test accuracy 0..1 on every task, in eval mode. Raises ``UserError`` for labels outside a task's ``columns``.
+def answers(model: nn.Module, task: Task, columns: Sequence[int]) -> torch.Tensor:
+    """Which test examples of a task are answered rightly, (N,) of bool, in eval mode, where ``columns`` compete.
 
-    >>> x, y = torch.eye(2), torch.tensor([0, 1])
-    >>> accuracies(nn.Identity(), [Task(x, y, x, y, (0, 1))], [(0, 1)])
-    [1.0]
+    Raises ``UserError`` for labels outside ``columns``, and for columns that the model does not have.
+
+    >>> x, y = torch.eye(2), torch.tensor([0, 0])
+    >>> answers(nn.Identity(), Task(x, y, x, y, (0, 1)), (0, 1))
+    tensor([ True, False])
     """
-    found = []
     with modes_kept(model):
         model.eval()
-        for k, (task, open_) in enumerate(zip(tasks, columns, strict=True)):
-            logits = model(task.test_x)  # (N, C)
-            if not set(task.test_y.tolist()) <= set(open_) or max(open_) >= logits.shape[1]:
-                raise UserError(
-                    f"Task {k} has labels that none of its outputs {tuple(open_)} can give: widen the model."
-                )
-            found.append(float((restricted(logits, open_).argmax(1) == task.test_y).float().mean()))
-    return found
+        logits = model(task.test_x)  # (N, C)
+    if not set(task.test_y.tolist()) <= set(columns) or max(columns) >= logits.shape[1]:
+        raise UserError(f"A task has labels that none of its outputs {tuple(columns)} can give: widen the model.")
+    return restricted(logits, columns).argmax(1) == task.test_y
+
+
+def opened(tasks: Sequence[Task], after: int) -> list[tuple[int, ...]]:
+    """The outputs that compete in each task's test once ``after`` tasks are learned.
+
+    In the class setting, whose outputs grow, these are the outputs met so far: a class to come competes with nobody.
+
+    >>> x, y = torch.zeros(1, 2), torch.tensor([0])
+    >>> opened([Task(x, y, x, y, c) for c in ((0, 1), (0, 1, 2), (0, 1, 2, 3))], after=2)
+    [(0, 1, 2), (0, 1, 2), (0, 1, 2, 3)]
+    """
+    columns = [task.columns for task in tasks]
+    if after and all(set(old) <= set(new) for old, new in pairwise(columns)):
+        return [columns[max(k, after - 1)] for k in range(len(tasks))]
+    return columns
+
+
+def learn_tasks(
+    model: nn.Module,
+    tasks: Sequence[Task],
+    method: Method,
+    *,
+    steps: int = 120,
+    lr: float = 2e-3,
+    batch: int = 32,
+    examples: int = 200,
+    seed: int = 0,
+) -> Iterator[int]:
+    """Learn the tasks one after the other; yields 1, 2, … after each, for the caller to look at the model.
+
+    ``method`` is an object made for this model: ``Method(model)`` is plain training. ``examples`` of a task, drawn at
+    its end, are what an importance is measured on. Raises ``UserError`` for a method that was made for another model,
+    and for weights in float16.
+
+    >>> model, x, y = nn.Linear(2, 2), torch.randn(8, 2), torch.arange(8) % 2
+    >>> [k for k in learn_tasks(model, [Task(x, y, x, y, (0, 1))] * 3, Method(model), steps=1)]
+    [1, 2, 3]
+    """
+    if method.model is not model:
+        raise UserError(f"This {type(method).__name__} was made for another model: make one for each model you train.")
+    if any(p.dtype == torch.float16 for p in model.parameters()):
+        raise UserError("Adam's squares of gradients vanish in float16: use model.float() or model.bfloat16().")
+    generator = torch.Generator().manual_seed(seed)
+    for k, task in enumerate(tasks):
+        method.begin(task)
+        optimiser = torch.optim.Adam(model.parameters(), lr=lr)
+        for _ in range(steps):
+            pick = torch.randint(len(task.y), (batch,), generator=generator, device="cpu")
+            loss = F.cross_entropy(restricted(model(task.x[pick]), task.columns), task.y[pick])
+            optimiser.zero_grad()
+            method.see(task.x[pick])
+            (method.weight * loss).backward()
+            method.penalty(model).backward()
+            optimiser.step()
+        # Drawn for every method, needed or not: so all of them see the same batches.
+        method.end(task, torch.randperm(len(task.y), generator=generator, device="cpu")[:examples])
+        yield k + 1
 
 
 def learn_stream(
@@ -48,40 +102,20 @@ def learn_stream(
     examples: int = 200,
     seed: int = 0,
 ) -> Matrix:
-    """Learn the tasks one after the other and test on all of them after each: accuracies (tasks + 1, tasks).
-
-    Row 0 is before any training, row k after task k. ``method`` is an object made for this model: ``Method(model)`` is
-    plain training. ``examples`` of a task, drawn at its end, are what an importance is measured on.
-    Raises ``UserError`` for a method that was made for another model, and for weights in float16.
+    """``learn_tasks``, tested on all tasks after each: accuracies (tasks + 1, tasks), row 0 before any training.
 
     >>> model, x, y = nn.Linear(2, 2), torch.randn(8, 2), torch.arange(8) % 2
     >>> learn_stream(model, [Task(x, y, x, y, (0, 1))] * 3, Method(model), steps=1).shape
     (4, 3)
+
+    Raises ``UserError`` as ``learn_tasks`` and ``answers`` do.
     """
-    if method.model is not model:
-        raise UserError(f"This {type(method).__name__} was made for another model: make one for each model you train.")
-    if any(p.dtype == torch.float16 for p in model.parameters()):
-        raise UserError("Adam's squares of gradients vanish in float16: use model.float() or model.bfloat16().")
-    generator = torch.Generator().manual_seed(seed)
-    columns = [task.columns for task in tasks]
-    # In the class setting what competes grows with time: all outputs are open in every test.
-    growing = all(set(old) <= set(new) for old, new in pairwise(columns))
-    open_ = [columns[-1]] * len(tasks) if growing else columns
-    rows = [accuracies(model, tasks, open_)]
-    for task in tasks:
-        method.begin(task)
-        optimiser = torch.optim.Adam(model.parameters(), lr=lr)
-        for _ in range(steps):
-            pick = torch.randint(len(task.y), (batch,), generator=generator, device="cpu")
-            loss = F.cross_entropy(restricted(model(task.x[pick]), task.columns), task.y[pick])
-            optimiser.zero_grad()
-            (method.weight * loss).backward()
-            method.penalty(model).backward()
-            optimiser.step()
-        # Drawn for every method, needed or not: so all of them see the same batches.
-        method.end(task, torch.randperm(len(task.y), generator=generator, device="cpu")[:examples])
-        rows.append(accuracies(model, tasks, open_))
-    return np.array(rows)
+
+    def tested(after: int) -> list[float]:
+        return [float(answers(model, t, c).float().mean()) for t, c in zip(tasks, opened(tasks, after), strict=True)]
+
+    learnt = learn_tasks(model, tasks, method, steps=steps, lr=lr, batch=batch, examples=examples, seed=seed)
+    return np.array([tested(0), *map(tested, learnt)])
 
 
 def average_accuracy(matrix: Matrix) -> float:

@@ -24,6 +24,12 @@ class Task(NamedTuple):
         columns = torch.tensor(self.columns, device=self.y.device)
         return self.x[rows], (self.y[rows, None] == columns).int().argmax(1)  # (n, C) → (n,)
 
+    def closed(self, outputs: int) -> Tensor:
+        """Which of a model's ``outputs`` may not answer in this task, (outputs,) of bool."""
+        closed = torch.ones(outputs, dtype=torch.bool, device=self.y.device)
+        closed[list(self.columns)] = False
+        return closed
+
 
 def split_classes(
     x: Tensor, y: Tensor, test_x: Tensor, test_y: Tensor, groups: Sequence[Sequence[int]], setting: str
@@ -72,7 +78,8 @@ class Method:
     """What a method of continual learning does around a task and in a step. This one does nothing: plain training.
 
     ``begin(task)`` and ``end(task, some)`` stand around a task; ``some`` (n,) are the rows of it to measure on.
-    ``penalty(model)`` is called once a step, after the backward of the task's own loss, which counts ``weight``.
+    In a step ``see(x)`` gets the batch, and ``penalty(model)`` is called after the backward of the task's own loss,
+    which counts ``weight``.
 
     >>> model = nn.Linear(2, 3)
     >>> Method(model).penalty(model)
@@ -86,6 +93,9 @@ class Method:
 
     def begin(self, task: Task) -> None:
         """Before the first step of a task."""
+
+    def see(self, x: Tensor) -> None:
+        """The new examples (B, …) of this step, for a method whose penalty looks at them."""
 
     def penalty(self, model: nn.Module) -> Tensor:
         """A scalar to add to the task's loss: here 0, with a gradient of nothing."""
