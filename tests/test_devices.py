@@ -13,11 +13,15 @@ import torch
 from pretend import PretendGpu, marked, tensors
 from torch import Tensor, nn
 
-from transferlib import incontext, meta, multitask, preference
+from transferlib import incontext, multitask, preference
 from transferlib.backbones import features as backbone_features
 from transferlib.backbones import filters, simclr
 from transferlib.domains import adversarial, alignment, at_test_time, label_shift, reweighting, sar, similarity, tent
 from transferlib.errors import UserError
+from transferlib.meta.episodes import Episode, episodes
+from transferlib.meta.maml import maml_adapt, maml_loss
+from transferlib.meta.prototypes import prototypes, prototypical_loss
+from transferlib.meta.reptile import reptile_step
 from transferlib.tuning import cost, lpft, probes, training, wise_ft
 from transferlib.zeroshot import names, tip_adapter
 
@@ -91,8 +95,8 @@ def after(act: Callable[[], Any], model: nn.Module) -> list[Tensor]:
     return weights(model)
 
 
-def one_episode(i: Inputs) -> meta.Episode:
-    return next(meta.episodes(i.x, i.y, ways=2, shots=3, queries=2, seed=0, count=1))
+def one_episode(i: Inputs) -> Episode:
+    return next(episodes(i.x, i.y, ways=2, shots=3, queries=2, seed=0, count=1))
 
 
 def grad_norm(i: Inputs) -> Tensor:
@@ -136,12 +140,12 @@ CASES: dict[str, Callable[[Inputs], Any]] = {
     "Tent LayerNorm": lambda i: after(lambda: tent.Tent(i.layer).adapt(i.x), i.layer),
     "Sar": lambda i: after(lambda: sar.Sar(i.layer, certain=1.0).adapt(i.x), i.layer),
     "episodes": lambda i: list(one_episode(i)),
-    "prototypes": lambda i: meta.prototypes(i.x, i.y, 2),
-    "prototypical_loss": lambda i: meta.prototypical_loss(i.x, i.y, i.z, i.y, 2),
-    "maml_adapt": lambda i: list(meta.maml_adapt(i.plain, i.x, i.y, 0.1, 2).values()),
-    "maml_loss": lambda i: meta.maml_loss(i.plain, [one_episode(i)], 0.1, 2),
+    "prototypes": lambda i: prototypes(i.x, i.y, 2),
+    "prototypical_loss": lambda i: prototypical_loss(i.x, i.y, i.z, i.y, 2),
+    "maml_adapt": lambda i: list(maml_adapt(i.plain, i.x, i.y, 0.1, 2).values()),
+    "maml_loss": lambda i: maml_loss(i.plain, [one_episode(i)], 0.1, 2),
     "reptile_step": lambda i: after(
-        lambda: meta.reptile_step(i.plain, [meta.maml_adapt(i.plain, i.x, i.y, 0.1, 2)], 0.5), i.plain
+        lambda: reptile_step(i.plain, [maml_adapt(i.plain, i.x, i.y, 0.1, 2)], 0.5), i.plain
     ),
     "gradient_cosine": lambda i: multitask.gradient_cosine(
         i.plain(i.x).sum(), i.plain(i.z).square().sum(), list(i.plain.parameters())

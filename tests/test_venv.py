@@ -26,7 +26,7 @@ INNER = """#!/bin/sh
 case "$*" in
   *check) test -f .venv/installed && echo True ;;
   "-m pip install"*) echo $PPID > parent; echo pip >> log; sleep 2; test -f broken && exit 7; touch .venv/installed ;;
-  "-m pytest") echo tested ;;
+  "-m pytest"*) echo tested ;;
 esac
 """
 
