@@ -111,6 +111,7 @@ def test_the_whole_story_on_one_page_is_the_first_button_and_fills_four_sheets(s
     page.wait_for_url("**/one-page.html")
     page.evaluate(SETTLED)
     page.emulate_media(media="print")
+    page.wait_for_timeout(300)  # until the page is laid out for paper
     sheets = page.pdf(format="A4").count(b"/Type /Page\n")
     assert 1 < sheets <= 4
 
