@@ -1,5 +1,6 @@
 """Two valleys and a spring: the reader sets the spring's strength, and sees where a weight comes to rest."""
 
+from itertools import pairwise
 from typing import Any
 
 from transferlib.errors import UserError
@@ -53,7 +54,7 @@ def check_state(state: dict[str, Any]) -> dict[str, Any]:
         raise UserError("spring: the state needs a 'title', 'strengths', and 'weights' with a 'label' each.")
     bends = [state.get("bend"), *(w.get("stiffness") for w in weights)]
     base.check_finite("spring", [*strengths, *bends, state.get("goal"), state.get("old")])
-    if strengths[0] < 0 or any(b <= a for a, b in zip(strengths, strengths[1:], strict=False)):
+    if strengths[0] < 0 or any(b <= a for a, b in pairwise(strengths)):
         raise UserError(f"spring: 'strengths' {strengths} must rise, from 0 or more.")
     if min(bends) <= 0 or state["old"] >= state["goal"]:
         raise UserError("spring: 'bend' and each 'stiffness' must be above 0, and 'old' must lie left of 'goal'.")
