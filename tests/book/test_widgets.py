@@ -9,7 +9,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "book" / "_ext"))
 import hs_widgets
 
-from transferlib.widgets import base, domain_gap
+from transferlib.widgets import base, domain_gap, spring
 
 SPAN = {"mean": 0.5, "lo": 0.4, "hi": 0.6}
 LINE = {"n": [1, 5, 20], "mean": [0.3, 0.4, 0.5], "lo": [0.2, 0.3, 0.4], "hi": [0.4, 0.5, 0.6]}
@@ -38,12 +38,13 @@ STATES = {
         "layers": [{"id": i, "label": f"{i} <b>", "shape": "3 × 3", "filters": PIXEL, "note": "n"} for i in "abc"],
         "sets": [{"id": "a", "label": "A", "chance": 0.1, "seeds": 3, "trained": [SPAN] * 3, "random": [SPAN] * 3,
                   "pictures": [{"label": "shoe", "src": PIXEL, "maps": [PIXEL] * 3}]}]},
+    "spring": spring.example(),
     "two_spaces": {"title": "Two <b> spaces", "start": 0,
                    "labelled": [[0.1 * i, 0.4 * (i % 2), i % 2] for i in range(6)],
                    "new": [[0, 0.1, 0], [0.5, 0.5, 1]]},
 }  # fmt: skip
 PLACES = {"dial": "n", "domain_gap": "at", "freeze_depth": "k", "label_budget": "n", "layer_explorer": "layer",
-          "two_spaces": "few"}  # fmt: skip
+          "spring": "place", "two_spaces": "few"}  # fmt: skip
 MODEL = """async ([module, state]) => {
   const listeners = {};
   window.values = { state };
@@ -96,7 +97,7 @@ def test_no_widget_is_wider_than_the_page_and_each_has_its_own_style(tab, on_dis
     # One rule of each sheet, so that a sheet which was cut short is noticed at every width.
     for css, prop, value in [(".hs-dg__key", "display", "flex"), (".hs-fd__costs", "display", "grid"),
                              (".hs-lb__name", "font-weight", "600"), (".hs-le__looks", "display", "grid"),
-                             (".hs-ts__point", "cursor", "grab")]:  # fmt: skip
+                             (".hs-sp__coil", "fill", "none"), (".hs-ts__point", "cursor", "grab")]:  # fmt: skip
         if css != ".hs-lb__name" or width > 560:
             assert page.locator(css).first.evaluate(f"e => getComputedStyle(e).getPropertyValue('{prop}')") == value
 
@@ -149,3 +150,26 @@ def test_a_point_is_dragged_in_the_good_space(tab, on_disk):
     moved = point.bounding_box()
     assert abs(moved["x"] + 7 - (box["x"] - 60)) < 3 and abs(moved["y"] + 7 - (box["y"] + 40)) < 3
     assert "of the new points are right" in shown
+
+
+def test_the_spring_shows_the_closed_form_at_every_strength_and_follows_a_dragged_weight(tab, on_disk):
+    page = tab()
+    page.goto(on_disk)
+    root, state = page.locator('[data-widget="spring"] section'), spring.example()
+    for weight in state["weights"]:
+        root.get_by_role("radio", name=weight["label"]).check()
+        root.get_by_role("slider").focus()
+        page.keyboard.press("Home")
+        for strength in state["strengths"]:
+            at = spring.rest(strength, weight["stiffness"])
+            old, new = weight["stiffness"] * at**2 / 2, (at - 3) ** 2 / 2
+            assert f"{at:.2f}" in root.locator(".hs-kit__verdict").inner_text()
+            shown = [root.locator(".hs-kit__row strong").nth(i).inner_text() for i in range(3)]
+            assert list(map(float, shown)) == pytest.approx([old, new, new + strength * old], abs=0.006)
+            page.keyboard.press("ArrowRight")
+    rests, box = root.locator(".hs-sp__rest"), root.locator("svg.hs-kit__chart").bounding_box()
+    before = float(rests.get_attribute("cx"))
+    page.mouse.move(box["x"] + box["width"] - 40, box["y"] + 60)
+    page.mouse.down()
+    page.mouse.up()
+    assert float(rests.get_attribute("cx")) > before and root.get_attribute("data-place") == "0"

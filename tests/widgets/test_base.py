@@ -11,7 +11,7 @@ from transferlib.errors import UserError
 from transferlib.widgets import base
 
 ROOT = Path(__file__).resolve().parents[2]
-WIDGETS = ("dial", "domain_gap", "freeze_depth", "label_budget", "layer_explorer", "two_spaces")
+WIDGETS = ("dial", "domain_gap", "freeze_depth", "label_budget", "layer_explorer", "spring", "two_spaces")
 
 
 def own_lines(path):
