@@ -9,11 +9,12 @@ from typing import Any
 import pandas as pd
 
 from transferlib.datasets.delimited import decoded
-from transferlib.datasets.found import JSON, is_text, split_named
+from transferlib.datasets.found import JSON, in_order, is_text, split_named
 from transferlib.errors import UserError, needs
 from transferlib.runs.cache import kept_dir
 
-PICTURE_STARTS = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"BM", b"II*\0", b"MM\0*")  # how the usual formats begin
+# How files of the usual formats begin.
+PICTURE_STARTS = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"BM", b"II*\0", b"MM\0*")
 INSIDE = "dataset_info.json"  # what ``save_to_disk`` of the library datasets writes beside each part
 
 
@@ -25,10 +26,10 @@ def shards(folder: Path) -> list[tuple[Path, str]]:
     saved = [place for place in (folder, *sorted(p for p in folder.iterdir() if p.is_dir()))
              if (place / INSIDE).is_file() and any(place.glob("*.arrow"))]  # fmt: skip
     if saved:
-        return [(file, split_named(place.name) if place != folder else "")
-                for place in saved for file in sorted(place.glob("*.arrow"))]  # fmt: skip
+        return in_order((file, split_named(place.name) if place != folder else "")
+                        for place in saved for file in sorted(place.glob("*.arrow")))  # fmt: skip
     files = [file for place in (folder, folder / "data") for file in sorted(place.glob("*.parquet"))]
-    return [(file, split_named(file.stem.split("-")[0])) for file in files]
+    return in_order((file, split_named(file.stem.split("-")[0])) for file in files)
 
 
 def read(files: Sequence[tuple[Path, str]], encoding: str = "") -> tuple[pd.DataFrame, Path, list[str]]:
@@ -103,9 +104,12 @@ def _json(file: Path, text: str) -> list[dict[str, Any]]:
         raise UserError(f"{str(file)!r} is not a table: it is empty.")
     try:
         value = _rows_of(file, _loaded(file, text))
-    except json.JSONDecodeError as error:
-        if file.suffix.lower() == ".json" and text.lstrip().startswith("["):  # no lines of objects, but one long list
-            raise _no_json(file, error.lineno, error) from None
+    except UserError:
+        raise
+    except ValueError as error:
+        line, lines = getattr(error, "lineno", 1), getattr(error, "msg", "") == "Extra data"
+        if file.suffix.lower() == ".json" and text.lstrip().startswith("[") and not lines:
+            raise _no_json(file, line, error) from None  # no lines of objects, but one long list
         value = [_line(file, number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
     if not _is_rows(value):
         raise UserError(f"{str(file)!r} is not a table: a list of objects such as {{'text': …, 'label': …}} is read.")

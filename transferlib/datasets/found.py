@@ -86,6 +86,11 @@ def parts_named(names: Iterable[str]) -> dict[str, str]:
     return parts
 
 
+def in_order(parts: Iterable[tuple[Path, str]]) -> list[tuple[Path, str]]:
+    """(file, part) with the parts to learn from first: of a row that is in two parts, the first one is kept."""
+    return sorted(parts, key=lambda one: ["", *SPLITS].index(one[1]))
+
+
 def printable(name: str) -> str:
     r"""``name`` with everything escaped that no page and no terminal shows: bytes that are no text, line breaks.
 

@@ -29,6 +29,11 @@ def usable(path: Path, table: pd.DataFrame, item: str, label: str, home: Path | 
             table = table[~bad]
 
     table = table.assign(**{item: table[item].str.strip()})
+    for column, what in ((label, "labels"), (item, "texts" if home is None else "files")):
+        nested = table[column].str.strip().map(_nested)
+        if nested.any() and nested.mean() > 0.5:
+            shown = table[column][nested].iloc[0][:60]
+            raise UserError(f"The {what} of {str(path)!r} are lists or objects, as {shown!r}: give one a row, as text.")
     if home is not None:
         gone, away = list[str](), list[str]()
         total = len(table)
@@ -49,11 +54,6 @@ def usable(path: Path, table: pd.DataFrame, item: str, label: str, home: Path | 
     lists = table[label].str.startswith("[") & table[label].str.endswith("]")
     if lists.any() and lists.mean() > 0.5:
         raise UserError(f"The labels of {str(path)!r} are lists, as {table[label][lists].iloc[0]!r}: one label a row.")
-    for column, what in ((label, "labels"), (item, "texts" if home is None else "files")):
-        nested = table[column].map(_nested)
-        if nested.any() and nested.mean() > 0.5:
-            shown = table[column][nested].iloc[0][:60]
-            raise UserError(f"The {what} of {str(path)!r} are lists or objects, as {shown!r}: one text a row is read.")
     if perhaps := sorted({name for name in table[label] if name.casefold() in PERHAPS}):
         notes.append(said(len(perhaps), "labels may say that there is none, and are taken for classes", perhaps))
     drop(table.duplicated([item, label]), "repeat an earlier row")

@@ -20,11 +20,11 @@ def is_text_file(name: str) -> bool:
 def texts(
     root: Path, rows: Sequence[tuple[str, str]], splits: Sequence[str], notes: list[str]
 ) -> tuple[list[tuple[str, str]], list[str]]:
-    """The text in each file of ``rows`` (file below ``root``, label), with its part of the split, where there are parts.
+    """The text in each file of ``rows`` (file below ``root``, label), and its part of the split, where there are parts.
 
     Left out and said in ``notes``: other kinds of files, empty ones, and what is no UTF-8 text.
     """
-    kept, parts, other, bad = [], [], [], []
+    kept, parts, other, bad = [], list[str](), [], []
     for i, (file, label) in enumerate(rows):
         if not is_text_file(file):
             other.append(file)

@@ -8,7 +8,6 @@ from transferlib.datasets.found import (
     ARROW,
     DELIMITED,
     JSON,
-    PICTURES,
     SPLITS,
     TEST,
     TRAIN,
@@ -81,10 +80,10 @@ def folder(root: Path) -> Collection:
     shown = printable(str(root))
     if not rows and len(names) < 2:
         there = sorted(printable(p.name) for p in _files(root))
-        beside = f" {said(len(there), 'files lie in it', there, shown=3)}" if there else ""
+        lies = f" {said(len(there), 'files lie in it', there, shown=3)}" if there else ""
         raise UserError(
             f"{shown!r} holds no labels: it has {len(names)} class folders: at least two are needed, each with the "
-            f"images of one class. If a table holds the labels, give the table.{beside}"
+            f"images of one class. If a table holds the labels, give the table.{lies}"
         )
     if not rows:
         raise UserError(f"{shown!r} holds no readable image: put the images of each class into a sub-folder.")

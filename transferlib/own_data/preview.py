@@ -21,7 +21,8 @@ def planned(data: str | Path, profile: str, columns: Mapping[str, str], encoding
     check_profile(profile)
     check_home()
     _, notes = sharing()
-    return preview(survey(collect(data, columns=columns, encoding=encoding).noted(*notes)), profile)
+    found = collect(data, columns=columns, encoding=encoding).noted(*notes)
+    return preview(survey(found, name_unreadable=True), profile)
 
 
 def preview(found: Collection, profile: str = "cpu") -> list[str]:

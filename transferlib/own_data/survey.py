@@ -7,10 +7,10 @@ from transferlib.datasets.found import Collection, said
 from transferlib.datasets.pictures import Look, look, span_of
 
 
-def survey(found: Collection) -> Collection:
+def survey(found: Collection, name_unreadable: bool = False) -> Collection:
     """``found`` with its ``span`` and with a note for each of these; texts as they are.
 
-    What cannot be opened is left for :func:`transferlib.own_data.scan.scan`, which names it.
+    What cannot be opened is left for :func:`transferlib.own_data.scan.scan`, which names it, or named here.
     """
     if found.kind == "texts":
         return found
@@ -19,6 +19,9 @@ def survey(found: Collection) -> Collection:
     seen = {item: one for item, one in looks.items() if one is not None}
     span = span_of(list(seen.values()))
     notes = []
+    if name_unreadable and (bad := [item for item, one in looks.items() if one is None]):
+        notes.append(said(len(bad), f"of {len(looks)} files are no pictures that can be opened, and would be left out",
+                          bad))  # fmt: skip
     if span:
         deep = [item for item, one in seen.items() if one.range is not None]
         what = f"pictures have more than 8 bits: {span[0]:g} is black and {span[1]:g} white in all of them"

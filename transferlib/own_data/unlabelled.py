@@ -10,9 +10,9 @@ from tqdm import tqdm
 
 from transferlib.backbones.features import features
 from transferlib.datasets import columnar, delimited
+from transferlib.datasets.columns import LABEL, TEXT
 from transferlib.datasets.found import ARROW, JSON
 from transferlib.datasets.rows import MISSING
-from transferlib.datasets.tables import LABEL, TEXT
 from transferlib.datasets.walk import files_below
 from transferlib.errors import UserError, nearest
 from transferlib.own_data.answers import BATCH, opened
