@@ -1,4 +1,4 @@
-"""Kin of the cases in test_collection: other spellings of the same trouble, each read or said, and none of them guessed."""
+"""Kin of the cases in test_collection: other spellings of the same trouble, each read or said, and never guessed."""
 
 import io
 import json
@@ -334,7 +334,7 @@ def test_archives_with_a_password_with_twins_and_without_data(tmp_path: Path) ->
         collect(table(tmp_path / "locked.zip", bytes(locked)))
     with pytest.warns(UserWarning, match="Duplicate name"):
         twins = zipped("twins.zip", ("cat/0.png", png(1)), ("cat/0.png", png(2)))
-    with pytest.raises(UserError, match="holds 'cat/0.png' twice"):
+    with pytest.raises(UserError, match=r"holds .cat/0\.png. twice"):
         collect(twins)
     with pytest.raises(UserError, match=r"^'[^']*outer.zip' holds no labels.* 1 files lie in it: 'inner.zip'"):
         collect(zipped("outer.zip", ("inner.zip", b"x")))
