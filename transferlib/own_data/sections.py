@@ -77,7 +77,7 @@ def _drawn(drawn: Drawn, name: str, folder: Path) -> str:
 def _data(checked: Check) -> list[str]:
     counts = checked.counts.set_index("class")
     rows, captions = closest(checked)
-    same = [listed(["No pair of examples looks nearly the same."])]
+    same = []
     if rows:
         same = [note("The closest pairs, and the cosine similarity of what the network sees in them."),
                 shown(checked.scan.found, rows, captions)]  # fmt: skip
