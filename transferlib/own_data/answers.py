@@ -81,7 +81,7 @@ def opened(file: Path, about: Mapping[str, Any]) -> Tensor | str:
 
 
 def judged(saved: SavedModel, files: Sequence[Path | str], progress: bool = False) -> Iterator[tuple[str, str, str]]:
-    """(label, probability, problem) for each file or text in order; the first two are empty where there is a problem."""
+    """(label, probability, problem) of each file or text in order; the first two empty where there is a problem."""
     answer, kind = answering(saved), saved.about["kind"]
 
     def judge(part: Sequence[Path | str]) -> list[tuple[str, str, str]]:
