@@ -6,7 +6,7 @@ import numpy as np
 import pillow_heif
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 
 from transferlib import errors
 from transferlib.datasets import pictures
@@ -118,3 +118,14 @@ def test_a_deep_picture_above_the_limit_is_not_unpacked(tmp_path: Path, monkeypa
     monkeypatch.setattr(pictures, "PIXEL_LIMIT", 1000)
     with pytest.raises(ValueError, match="above the limit"):
         look(file)
+
+
+def test_a_photo_that_is_unpacked_smaller_looks_the_same(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    coarse = Image.fromarray(rng.integers(0, 256, (40, 40, 3), dtype=np.uint8))
+    coarse.resize((500, 400), Image.Resampling.BICUBIC).save(tmp_path / "x.jpg", quality=92)
+    for size in (64, 128):
+        with Image.open(tmp_path / "x.jpg") as whole:
+            wanted = ImageOps.fit(whole.convert("RGB"), (size, size), Image.Resampling.BILINEAR)
+        far = np.abs(read(tmp_path / "x.jpg", size).permute(1, 2, 0).numpy().astype(float) - np.asarray(wanted))
+        assert far.mean() < 3  # of 255

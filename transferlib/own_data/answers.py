@@ -24,7 +24,7 @@ from transferlib.own_data.item_tables import holding, whole
 from transferlib.own_data.saved import SavedModel
 
 HEAD = ("file", "label", "probability", "problem")
-BATCH = 32  # files that a thread reads and judges at a time
+BATCH = 16  # files that a thread reads and judges at a time
 
 
 def cores() -> int:
