@@ -42,4 +42,9 @@ def preview(found: Collection, profile: str = "cpu") -> list[str]:
         f"Split: {split}; groups: {groups}",
         f"Ways: {ways}; {len(spend['seeds'])} draws in closed form, {spend['few']} trained",
         *(f"Note: {note}" for note in found.notes or [HINT]),
+        *(
+            ["Note: only the beginning of each picture was read; the report names those that end early."]
+            if found.kind == "images"
+            else []
+        ),
     ]
