@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import sys
 import zipfile
 from pathlib import Path
@@ -127,11 +128,12 @@ def test_folders_of_text_files_are_texts(tmp_path: Path) -> None:
     table(tmp_path / "t" / "train" / "pos" / "odd.txt", "caf\xe9".encode("latin-1"))
     table(tmp_path / "t" / "train" / "pos" / "empty.txt", " \n")
     table(tmp_path / "t" / "train" / "pos" / "urls.csv", "a")
+    os.mkfifo(tmp_path / "t" / "train" / "pos" / "pipe.txt")
     found = collect(tmp_path / "t")
     assert (found.kind, found.classes, len(found.items)) == ("texts", ["neg", "pos"], 16)
     assert found.splits.count("train") == 8 and found.items[0] == "neg words 0 of train"
-    assert "2 text files are empty or no UTF-8 text and are left out: 'train/pos/empty.txt', 'train/pos/odd.txt'." in (
-        found.notes
+    assert "3 text files are empty or no UTF-8 text and are left out: 'train/pos/empty.txt', 'train/pos/odd.txt'" in (
+        " ".join(found.notes)
     )
     assert "1 files beside the text files are not used: 'train/pos/urls.csv'." in found.notes
     with pytest.raises(UserError, match="holds texts"):

@@ -1,5 +1,6 @@
 """Answers for a whole folder: the saved model's, a row for each file, the unreadable with their reason."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -69,10 +70,11 @@ def test_text_files_are_judged_by_a_model_of_texts(tmp_path: Path) -> None:
     (tmp_path / "t").mkdir()
     for name, content in (("a", b"good"), ("b", b"bad\n"), ("c", b" \n"), ("d", b"\xff")):
         (tmp_path / "t" / f"{name}.txt").write_bytes(content)
-    assert write_answers(load_model(tmp_path / "m"), tmp_path / "t", tmp_path / "out.csv") == (4, 2)
+    os.mkfifo(tmp_path / "t" / "e.txt")
+    assert write_answers(load_model(tmp_path / "m"), tmp_path / "t", tmp_path / "out.csv") == (5, 3)
     table = pd.read_csv(tmp_path / "out.csv", keep_default_na=False)
-    assert table["label"].tolist() == ["yes", "no", "", ""]
-    assert table["problem"].tolist() == ["", "", "an empty file", "not UTF-8 text"]
+    assert table["label"].tolist() == ["yes", "no", "", "", ""]
+    assert table["problem"].tolist() == ["", "", "an empty file", "not UTF-8 text", "not a regular file"]
 
 
 def test_each_row_of_a_table_has_its_answer(saved: Path, folder: Path, tmp_path: Path) -> None:

@@ -30,7 +30,8 @@ def texts(
             other.append(file)
             continue
         try:
-            text = (root / file).read_text(encoding="utf-8-sig").strip()
+            # A pipe would be waited for, without end.
+            text = (root / file).read_text(encoding="utf-8-sig").strip() if (root / file).is_file() else ""
         except (OSError, ValueError):
             text = ""
         if not text or "\0" in text:

@@ -64,6 +64,8 @@ def opened(file: Path, about: Mapping[str, Any]) -> Tensor | str:
     try:
         if about["kind"] == "images":
             return read(file, about["size"], tuple(about["span"]) if about.get("span") else None)
+        if file.exists() and not file.is_file():  # a pipe would be waited for, without end
+            raise ValueError("not a regular file")
         text = file.read_text(encoding="utf-8").strip()
     except MemoryError:
         raise

@@ -132,6 +132,8 @@ def _reason(error: Exception) -> str:
 def _key(found: Collection, item: str) -> str:
     if found.kind == "texts":
         return hashlib.sha256(item.encode()).hexdigest()
+    if (found.root / item).exists() and not (found.root / item).is_file():  # a pipe would be waited for, without end
+        raise ValueError("not a regular file")
     with (found.root / item).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
