@@ -30,7 +30,7 @@ from transferlib.own_data.summary import (
 )
 from transferlib.runs.files import write
 
-FEW = 20  # classes whose counts fit beside each other
+FEW = 8  # classes whose counts fit beside each other
 ENOUGH = 40  # examples for a curve of how sure against how right
 
 
