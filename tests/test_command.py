@@ -129,3 +129,10 @@ def test_help_shows_each_command_with_a_whole_sentence(capsys, monkeypatch) -> N
     lines = {line.split()[0]: line for line in out.splitlines() if line.startswith("  ")}
     assert status == 0 and all(lines[name].endswith(".") for name in ("list", "predict", "report"))
     assert "..." not in out.replace("[ARGS]...", "")
+
+
+def test_it_works_without_assertions(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("text,label\n" + "".join(f"t{i},{i % 2}\n" for i in range(6)))
+    told = [sys.executable, "-O", "-m", "transferlib", "report", "--dry-run", str(tmp_path / "t.csv")]
+    done = subprocess.run(told, capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and done.stdout.startswith("Read: 6 texts"), done.stderr

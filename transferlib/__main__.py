@@ -43,8 +43,9 @@ def list_() -> None:
 @app.command(short_help="Class and probability of each image or text.")
 def predict(
     model: Annotated[Path, typer.Argument(help="Folder of a saved model, or the photo lab's head.json.")],
-    items: Annotated[list[str], typer.Argument(help="Image files; texts, for a model of texts; a folder, with --csv.")],
-    csv: Annotated[Path | None, typer.Option(help="Write a row for each file of one folder to this file.")] = None,
+    items: Annotated[list[str], typer.Argument(help="Image files or texts; with --csv one folder or table.")],
+    csv: Annotated[Path | None, typer.Option(help="Write a row for each file or row to this file.")] = None,
+    text: Annotated[str, typer.Option(help="Column of a table that holds the texts, or the files.")] = "",
 ) -> None:
     """Class and probability of each image or text; exit status 1 when one could not be read."""
     from transferlib.datasets.found import printable
@@ -56,9 +57,11 @@ def predict(
         from transferlib.own_data.answers import write_answers
 
         if len(items) != 1:
-            raise UserError(f"--csv takes one folder, and {len(items)} were given: put the files into one folder.")
-        count, unreadable = write_answers(saved, items[0], csv, progress=True)
-        print(f"{count} files, {unreadable} of them unreadable: {csv}")
+            raise UserError(
+                f"--csv takes one folder or table, and {len(items)} were given: put the files into one folder."
+            )
+        count, unreadable = write_answers(saved, items[0], csv, progress=True, column=text)
+        print(f"{count} {'files' if Path(items[0]).is_dir() else 'rows'}, {unreadable} of them unreadable: {csv}")
         raise typer.Exit(1 if unreadable else 0)
     table = saved.predict(items)
     for _, row in table.iterrows():

@@ -6,7 +6,7 @@ import numpy as np
 import pillow_heif
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 
 from transferlib import errors
 from transferlib.datasets import pictures
@@ -118,3 +118,34 @@ def test_a_deep_picture_above_the_limit_is_not_unpacked(tmp_path: Path, monkeypa
     monkeypatch.setattr(pictures, "PIXEL_LIMIT", 1000)
     with pytest.raises(ValueError, match="above the limit"):
         look(file)
+
+
+def test_a_photo_that_is_unpacked_smaller_looks_the_same(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    coarse = Image.fromarray(rng.integers(0, 256, (40, 40, 3), dtype=np.uint8))
+    coarse.resize((500, 400), Image.Resampling.BICUBIC).save(tmp_path / "x.jpg", quality=92)
+    for size in (64, 128):
+        with Image.open(tmp_path / "x.jpg") as whole:
+            wanted = ImageOps.fit(whole.convert("RGB"), (size, size), Image.Resampling.BILINEAR)
+        far = np.abs(read(tmp_path / "x.jpg", size).permute(1, 2, 0).numpy().astype(float) - np.asarray(wanted))
+        assert far.mean() < 3  # of 255
+
+
+@pytest.mark.parametrize("kind", ["LAB", "CMYK", "MPO", "bad EXIF", "grey JPEG", "one pixel high"])
+def test_rarer_kinds_are_read_as_what_they_show(tmp_path: Path, kind: str) -> None:
+    plain, file = Image.new("RGB", (40, 40), (200, 60, 40)), tmp_path / "x.jpg"
+    if kind == "LAB":
+        file = tmp_path / "x.tif"
+        Image.new("LAB", (40, 40), (140, 180, 165)).save(file)
+    elif kind == "CMYK":
+        plain.convert("CMYK").save(file, quality=95)
+    elif kind == "MPO":
+        plain.save(file, "MPO", save_all=True, append_images=[Image.new("RGB", (40, 40))])
+    elif kind == "bad EXIF":
+        plain.save(file, exif=b"Exif\x00\x00MM\x00*\xff\xff\xff\xff nothing that is true")
+    elif kind == "grey JPEG":
+        plain.convert("L").save(file)
+    else:
+        plain.resize((40, 1)).save(file)
+    colour = read(file, 16).float().mean((1, 2))  # (3,)
+    assert colour.std() < 1 if kind == "grey JPEG" else colour[0] > colour[1] + 50

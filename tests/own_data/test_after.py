@@ -85,7 +85,7 @@ def test_the_parts_of_the_page(classes: int) -> None:
     assert "text 0 &lt;b&gt;" in pages["Labels that may be wrong"].split("<figure>")[1], "the mislabelled one is first"
     assert pages["What to label next"].count("<figure>") == 12
     assert ("answers change" in pages["What errors cost"]) == (classes == 3)
-    assert pages["What errors cost"].count("<tr") == (2 + 7 if classes == 2 else 0)
+    assert pages["What errors cost"].count("<tr") == (1 + 7 if classes == 2 else 0)
     assert not any("<b>" in page or "<i>" in page for page in pages.values())
 
 

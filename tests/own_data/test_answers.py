@@ -1,5 +1,6 @@
 """Answers for a whole folder: the saved model's, a row for each file, the unreadable with their reason."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -69,10 +70,33 @@ def test_text_files_are_judged_by_a_model_of_texts(tmp_path: Path) -> None:
     (tmp_path / "t").mkdir()
     for name, content in (("a", b"good"), ("b", b"bad\n"), ("c", b" \n"), ("d", b"\xff")):
         (tmp_path / "t" / f"{name}.txt").write_bytes(content)
-    assert write_answers(load_model(tmp_path / "m"), tmp_path / "t", tmp_path / "out.csv") == (4, 2)
+    os.mkfifo(tmp_path / "t" / "e.txt")
+    assert write_answers(load_model(tmp_path / "m"), tmp_path / "t", tmp_path / "out.csv") == (5, 3)
     table = pd.read_csv(tmp_path / "out.csv", keep_default_na=False)
-    assert table["label"].tolist() == ["yes", "no", "", ""]
-    assert table["problem"].tolist() == ["", "", "an empty file", "not UTF-8 text"]
+    assert table["label"].tolist() == ["yes", "no", "", "", ""]
+    assert table["problem"].tolist() == ["", "", "an empty file", "not UTF-8 text", "not a regular file"]
+
+
+def test_each_row_of_a_table_has_its_answer(saved: Path, folder: Path, tmp_path: Path) -> None:
+    words = build("words", 0)
+    head = fit_probe(words.encode(["good film", "bad film"]), torch.tensor([1, 0]))  # type: ignore[operator]
+    save_model(tmp_path / "w", probe_classifier(words, head), kind="texts", backbone="words", size=0,
+               classes=["no", "yes"], temperature=4.0)  # fmt: skip
+    model, out = load_model(tmp_path / "w"), tmp_path / "out.csv"
+    (tmp_path / "t.csv").write_text('text;label\n"good\nfilm";x\nbad;\n ;y\n', encoding="utf-8")
+    assert write_answers(model, tmp_path / "t.csv", out) == (3, 1)
+    table = pd.read_csv(out, keep_default_na=False)
+    assert table["text"].tolist() == ["good\nfilm", "bad", " "] and table["label"].tolist() == ["yes", "no", ""]
+    assert table["problem"].tolist() == ["", "", "an empty text"]
+    (tmp_path / "t.jsonl").write_text('{"note": "good", "n": 1}\n{"note": "bad", "n": 2}\n', encoding="utf-8")
+    assert write_answers(model, tmp_path / "t.jsonl", out, column="note") == (2, 0)
+    with pytest.raises(UserError, match=r"has no column 'text'.* Name it with --text"):
+        write_answers(model, tmp_path / "t.jsonl", out)
+    (folder / "t.csv").write_text('file,label\n"inner/0, a.png",a\ngone.png,\n', encoding="utf-8")
+    assert write_answers(load_model(saved), folder / "t.csv", out) == (2, 1)
+    table = pd.read_csv(out, keep_default_na=False)
+    assert table["file"].tolist() == ["inner/0, a.png", "gone.png"]
+    assert table["label"][0] and not table["label"][1] and table["problem"][1] == "not a regular file"
 
 
 def test_what_cannot_be_done_is_one_sentence(saved: Path, folder: Path, tmp_path: Path) -> None:
@@ -98,4 +122,4 @@ def test_the_command_counts_and_its_status_tells_of_unreadable_files(saved: Path
     assert capsys.readouterr().out == f"9 files, 2 of them unreadable: {out}\n"
     assert status(str(folder / "inner"), "--csv", str(out)) == 0
     assert status(str(folder), "x", "--csv", str(out)) == 2
-    assert "--csv takes one folder, and 2 were given" in capsys.readouterr().err
+    assert "--csv takes one folder or table, and 2 were given" in capsys.readouterr().err

@@ -406,3 +406,12 @@ def test_texts_longer_than_the_window_are_counted_and_named(tmp_path: Path, monk
         )
     assert seen.sizes[0] == (34, 34)
     assert scan.scan(found, size=64).found.notes == []
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes there")
+def test_a_pipe_among_the_pictures_is_named_and_not_waited_for(photos: Path) -> None:
+    os.mkfifo(photos / "cat" / "pipe.png")
+    (photos / "cat" / "gone.png").symlink_to("/nowhere")
+    seen = scan.scan(collect(photos), size=16)
+    assert len(seen.keys) == 12 and "2 of 14 files cannot be read" in " ".join(seen.found.notes)
+    assert "cat/pipe.png (not a regular file)" in " ".join(seen.found.notes)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from transferlib.datasets.collection import collect
@@ -40,3 +41,28 @@ def test_plain_pictures_and_texts_are_left_alone(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("text,label\n" + "".join(f"t{i},{i % 2}\n" for i in range(6)))
     texts = collect(tmp_path / "t.csv")
     assert survey(texts) is texts
+
+
+def test_deep_pictures_that_the_common_range_leaves_black_are_named(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        for i in range(3):
+            Image.fromarray(np.full((9, 9), 60_000, np.uint16)).save(tmp_path / name / f"{i}.png")
+    Image.fromarray(np.full((9, 9), 900, np.uint16)).save(tmp_path / "a" / "0.png")
+    said = "1 of them stay below a 50th of that range, and are seen as nearly black: 'a/0.png'."
+    assert said in survey(collect(tmp_path)).notes
+
+
+def test_what_would_be_left_out_is_counted_on_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        for i in range(3):
+            Image.new("RGB", (9, 9)).save(tmp_path / name / f"{i}.png")
+    (tmp_path / "a" / "notes.txt").write_text("no picture")
+    Image.new("RGB", (30, 30)).save(tmp_path / "a" / "large.png")
+    monkeypatch.setattr("transferlib.own_data.survey.PIXEL_LIMIT", 500)
+    assert survey(collect(tmp_path)).notes == []
+    assert survey(collect(tmp_path), name_unreadable=True).notes == [
+        "2 of 8 files are no pictures that can be opened, or too large, and would be left out: 'a/large.png', "
+        "'a/notes.txt'."
+    ]

@@ -47,6 +47,7 @@ def unpacked(file: Path) -> Path:
         if place.is_dir():  # another process was faster
             return place
         said = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        said = "it is damaged, or of another kind" if "\n" in said else said
         raise UserError(f"The archive {str(file)!r} cannot be unpacked ({said}): unpack it first.") from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)
@@ -57,6 +58,8 @@ def _unpack(file: Path, place: Path) -> None:
     if zipfile.is_zipfile(file):
         with zipfile.ZipFile(file) as zipped:
             _check(file, ((one.filename, one.file_size) for one in zipped.infolist()), place)
+            if any(one.flag_bits & 1 for one in zipped.infolist()):
+                raise UserError(f"The archive {str(file)!r} has a password: unpack it first.")
             zipped.extractall(place)  # a link in a zip becomes a small file that holds its target's name
         return
     with tarfile.open(file) as tarred:
@@ -65,8 +68,11 @@ def _unpack(file: Path, place: Path) -> None:
 
 
 def _check(file: Path, members: Iterator[tuple[str, int]], place: Path) -> None:
-    total, free = 0, shutil.disk_usage(place).free
+    total, free, seen = 0, shutil.disk_usage(place).free, set[str]()
     for count, (name, size) in enumerate(members, 1):
+        if size and name in seen:
+            raise UserError(f"The archive {str(file)!r} holds {name!r} twice: unpack it first, and keep the right one.")
+        seen.add(name)
         path = PurePosixPath(name.replace("\\", "/"))
         if path.is_absolute() or ".." in path.parts or (path.parts and path.parts[0].endswith(":")):
             raise UserError(

@@ -43,13 +43,30 @@ def collect(
             header, labels that are measurements, fewer than two classes.
     """
     root = Path(path).expanduser()
-    if not root.exists():
+    try:
+        there = root.exists()
+    except OSError as error:
+        raise UserError(f"{str(path)[:200]!r} cannot be looked at ({error.strerror}).") from None
+    if not there:
         raise UserError(f"There is nothing at {str(path)!r}: give a folder of labelled images, or a table such as CSV.")
     if not os.access(root, os.R_OK):
         raise UserError(f"{str(path)!r} may not be read by this user: change its permissions.")
-    notes = []
-    if root.is_file() and archives.is_archive(root):
-        root, notes = archives.unpacked(root), [f"{root.name!r} is an archive: what it holds is read."]
+    if not root.is_dir() and not root.is_file():
+        raise UserError(f"{str(path)!r} is neither a file nor a folder: give a folder of images, or a table.")
+    if root.is_file() and not tables.is_office(root) and archives.is_archive(root):
+        place = archives.unpacked(root)
+        try:
+            found = _collected(place, path, [f"{root.name!r} is an archive: what it holds is read."], fewest, columns,
+                               encoding)  # fmt: skip
+        except UserError as error:  # somebody knows the archive, and not where it was unpacked
+            raise UserError(str(error).replace(str(place), str(path))) from None
+        return found
+    return _collected(root, path, [], fewest, columns, encoding)
+
+
+def _collected(
+    root: Path, path: str | Path, notes: list[str], fewest: int, columns: Mapping[str, str] | None, encoding: str
+) -> Collection:
     if root.is_dir():
         root, stepped = walk.stepped(root)
         notes += stepped

@@ -9,10 +9,12 @@ from typing import Any
 import pandas as pd
 
 from transferlib.datasets.delimited import decoded
-from transferlib.datasets.found import JSON, is_text, split_named
+from transferlib.datasets.found import JSON, in_order, is_text, split_named
 from transferlib.errors import UserError, needs
 from transferlib.runs.cache import kept_dir
 
+# How files of the usual formats begin.
+PICTURE_STARTS = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"BM", b"II*\0", b"MM\0*")
 INSIDE = "dataset_info.json"  # what ``save_to_disk`` of the library datasets writes beside each part
 
 
@@ -24,10 +26,10 @@ def shards(folder: Path) -> list[tuple[Path, str]]:
     saved = [place for place in (folder, *sorted(p for p in folder.iterdir() if p.is_dir()))
              if (place / INSIDE).is_file() and any(place.glob("*.arrow"))]  # fmt: skip
     if saved:
-        return [(file, split_named(place.name) if place != folder else "")
-                for place in saved for file in sorted(place.glob("*.arrow"))]  # fmt: skip
+        return in_order((file, split_named(place.name) if place != folder else "")
+                        for place in saved for file in sorted(place.glob("*.arrow")))  # fmt: skip
     files = [file for place in (folder, folder / "data") for file in sorted(place.glob("*.parquet"))]
-    return [(file, split_named(file.stem.split("-")[0])) for file in files]
+    return in_order((file, split_named(file.stem.split("-")[0])) for file in files)
 
 
 def read(files: Sequence[tuple[Path, str]], encoding: str = "") -> tuple[pd.DataFrame, Path, list[str]]:
@@ -44,31 +46,43 @@ def read(files: Sequence[tuple[Path, str]], encoding: str = "") -> tuple[pd.Data
             notes += words
         for row in _json(file, text) if file.suffix.lower() in JSON else _arrow(file):
             rows.append({"split": part, **row} if part else row)
-    packed = {name for row in rows[:100] for name, value in row.items() if _is_picture(value)}
+    packed = {name for row in rows for name, value in row.items() if _is_picture(value)}
     if packed:
         root = kept_dir() / "unpacked" / "pictures"
         root.mkdir(parents=True, exist_ok=True)
         inside = 0
         for row in rows:
             for name in packed & set(row):
-                inside += bool((row[name] or {}).get("bytes"))
-                row[name] = _written(row[name] or {}, root)
+                inside += isinstance(_content(row[name]), bytes)
+                row[name] = _written(row[name], root)
         notes.append(f"{inside} pictures are inside the table.")
+    if not rows:
+        raise UserError(f"{str(files[0][0])!r} is not a table with examples: it has no rows.")
     names = list(dict.fromkeys(name for row in rows for name in row))
-    cells = [[_text(row.get(name)) for name in names] for row in rows]  # as text: pandas would make floats of numbers
+    try:  # as text: pandas would make floats of numbers
+        cells = [[_text(row.get(name)) for name in names] for row in rows]
+    except UnicodeDecodeError:
+        raise UserError(f"{str(files[0][0])!r} holds bytes that are neither a picture nor UTF-8 text.") from None
     if odd := sum(any(not is_text(cell) for cell in row) for row in cells):
         notes.append(f"{odd} rows hold halves of characters, which are escaped.")
         cells = [[cell.encode("utf-8", "backslashreplace").decode() for cell in row] for row in cells]
-    return pd.DataFrame(cells, columns=[str(name) for name in names], dtype=str), root, notes
+    order = range(1, len(cells) + 1)
+    return pd.DataFrame(cells, order, [str(name) for name in names], dtype=str), root, notes
 
 
 def _is_picture(value: Any) -> bool:
-    return isinstance(value, dict) and set(value) == {"bytes", "path"}
+    if isinstance(value, dict):
+        return set(value) == {"bytes", "path"}
+    return isinstance(value, bytes) and value.startswith(PICTURE_STARTS)
 
 
-def _written(picture: dict[str, Any], root: Path) -> str:
-    if not isinstance(data := picture.get("bytes"), bytes):
-        return str(picture.get("path") or "")
+def _content(picture: Any) -> Any:
+    return picture.get("bytes") if isinstance(picture, dict) else picture
+
+
+def _written(picture: Any, root: Path) -> str:
+    if not isinstance(data := _content(picture), bytes):
+        return str(picture.get("path") or "") if isinstance(picture, dict) else _text(picture)
     file = root / hashlib.sha256(data).hexdigest()
     if not file.is_file():
         file.write_bytes(data)
@@ -78,36 +92,77 @@ def _written(picture: dict[str, Any], root: Path) -> str:
 def _text(value: Any) -> str:
     if value is None or (isinstance(value, float) and value != value):
         return ""
+    if isinstance(value, bytes):
+        return value.decode()
     if isinstance(value, (list, dict)):
         return json.dumps(value, ensure_ascii=False, default=str)
     return str(value)
 
 
 def _json(file: Path, text: str) -> list[dict[str, Any]]:
+    if not text.strip():
+        raise UserError(f"{str(file)!r} is not a table: it is empty.")
     try:
-        value = json.loads(text)
-        if isinstance(value, dict) and len(lists := [v for v in value.values() if _is_rows(v)]) == 1:
-            value = lists[0]  # {"data": [{…}, …]}
-        elif isinstance(value, dict) and all(isinstance(v, (list, dict)) for v in value.values()):
-            if any(isinstance(v, dict) and not all(map(str.isdecimal, v)) for v in value.values()):
-                return [row for row in value.values() if isinstance(row, dict)]  # {"id": {"text": …, "label": …}}
-            # {"text": […], "label": […]}, or with the numbers of rows, as pandas writes it
-            lists = [list(v.values()) if isinstance(v, dict) else v for v in value.values()]
-            value = [dict(zip(value, row, strict=True)) for row in zip(*lists, strict=True)]
-        elif isinstance(value, dict):
-            value = [value]
-    except ValueError:
+        value = _rows_of(file, _loaded(file, text))
+    except UserError:
+        raise
+    except ValueError as error:
+        line, lines = getattr(error, "lineno", 1), getattr(error, "msg", "") == "Extra data"
+        if file.suffix.lower() == ".json" and text.lstrip().startswith("[") and not lines:
+            raise _no_json(file, line, error) from None  # no lines of objects, but one long list
         value = [_line(file, number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
     if not _is_rows(value):
         raise UserError(f"{str(file)!r} is not a table: a list of objects such as {{'text': …, 'label': …}} is read.")
     return list(value)
 
 
+def _rows_of(file: Path, value: Any) -> Any:
+    """The rows in one of the forms that tables have in JSON; another value as it is."""
+    if not isinstance(value, dict):
+        return value
+    inner = list(value.values())
+    if len(value) > 1 and all(map(split_named, value)) and all(map(_is_rows, inner)):
+        return [{"split": part, **row} for part, rows in value.items() for row in rows]  # {"train": [{…}], "test": …}
+    if len(lists := [v for v in inner if _is_rows(v)]) == 1:
+        return lists[0]  # {"data": [{…}, …]}
+    if not all(isinstance(v, (list, dict)) for v in inner):
+        return [value]
+    if any(isinstance(v, dict) and not all(map(str.isdecimal, v)) for v in inner):
+        return [row for row in inner if isinstance(row, dict)]  # {"id": {"text": …, "label": …}}
+    # {"text": […], "label": […]}, or with the numbers of rows, as pandas writes it
+    lists = [list(v.values()) if isinstance(v, dict) else v for v in inner]
+    if len({len(v) for v in lists}) > 1:
+        counts = ", ".join(f"{name!r} {len(v)}" for name, v in zip(value, lists, strict=True))
+        raise UserError(f"{str(file)!r} is not a table: its columns are not of one length ({counts}).")
+    return [dict(zip(value, row, strict=True)) for row in zip(*lists, strict=True)]
+
+
+def _loaded(file: Path, text: str) -> Any:
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        names = [name for name, _ in pairs]
+        if len(set(names)) < len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise UserError(f"{str(file)!r} has an object with two values called {twice!r}: rename one of them.")
+        return dict(pairs)
+
+    try:
+        return json.loads(text, object_pairs_hook=once)
+    except RecursionError:
+        raise UserError(f"{str(file)!r} is not a table: its values are nested too deeply.") from None
+
+
 def _line(file: Path, number: int, line: str) -> Any:
     try:
-        return json.loads(line)
+        return _loaded(file, line)
+    except UserError:
+        raise
     except ValueError as error:
-        raise UserError(f"{str(file)!r} is not JSON: line {number} cannot be read ({error}).") from None
+        raise _no_json(file, number, error) from None
+
+
+def _no_json(file: Path, number: int, error: ValueError) -> UserError:
+    words = str(error).split(":")[0].split(";")[0]
+    return UserError(f"{str(file)!r} is not JSON: line {number} cannot be read ({words}).")
 
 
 def _is_rows(value: Any) -> bool:
@@ -130,6 +185,8 @@ def _arrow(file: Path) -> Iterator[dict[str, Any]]:
             schema = opened.schema
             whole = opened.read_all()
             batches = whole.to_batches()
+        if twice := sorted({name for name in schema.names if schema.names.count(name) > 1}):
+            raise UserError(f"{str(file)!r} has two columns called {twice[0]!r}: rename one of them.")
         names = _class_names(schema.metadata)
         for batch in batches:
             for row in batch.to_pylist():

@@ -68,6 +68,13 @@ def read(path: Path, encoding: str = "") -> tuple[pd.DataFrame, list[str]]:
     if twice := sorted({name for name in header if header.count(name) > 1}):
         raise UserError(f"{str(path)!r} has two columns called {twice[0]!r}: rename one of them.")
     width, body = len(header), [(line, [*row]) for line, row in lines[1:]]
+    if not body:
+        raise UserError(f"{str(path)!r} has a header, {header[0]!r} and so on, and no rows.")
+    if width == 1 and len(wide := {len(row) for _, row in body}) == 1 and wide != {1}:
+        raise UserError(
+            f"The first line of {str(path)!r}, {header[0][:60]!r}, has one field and the others have {wide.pop()}: "
+            "delete what stands above the names of the columns."
+        )
     long = [(line, len(row)) for line, row in body if any(cell.strip() for cell in row[width:])]
     if long:
         which = ", ".join(f"row {line} has {fields} fields" for line, fields in long[:10])
@@ -79,7 +86,7 @@ def read(path: Path, encoding: str = "") -> tuple[pd.DataFrame, list[str]]:
     if short := [str(line) for line, row in body if len(row) < width]:
         notes.append(said(len(short), f"rows have fewer fields than the {width} of the header: rows", short))
     rows = [(row + [""] * width)[:width] for _, row in body]
-    return pd.DataFrame(rows, columns=header, dtype=str), notes
+    return pd.DataFrame(rows, [line for line, _ in body], header, dtype=str), notes
 
 
 def _delimiter(text: str, usual: str) -> str:

@@ -30,6 +30,8 @@ def load(path: str, split: str, size: int = 64) -> Dataset:
     if not root.is_dir():
         raise UserError(f"There is no folder {path!r}: give the folder that holds one sub-folder for each class.")
     found = collect(root, fewest=0)
+    if found.kind != "images":
+        raise UserError(f"{path!r} holds texts: give a folder of images, or use transferlib report.")
     span = common_span(found.root / item for item in found.items)
     pixels, labels, names, bad = [], [], [], []
     for row in _rows(found, split):

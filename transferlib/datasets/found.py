@@ -1,13 +1,17 @@
 """What was found: labelled examples by where they are, and sentences about everything that was left out."""
 
+import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
-SPLITS = {TRAIN: ("train", "training", "trn"), VALIDATION: ("val", "valid", "validation", "validate", "dev", "devel",
-          "development"), TEST: ("test", "testing", "tst", "holdout", "heldout", "eval", "evaluation")}  # fmt: skip
+SPLITS = {TRAIN: ("train", "training", "trn", "entrenamiento", "entrainement", "apprentissage", "treino"),
+          VALIDATION: ("val", "valid", "validation", "validate", "dev", "devel", "development", "validacion",
+          "validierung", "validacao"), TEST: ("test", "testing", "tst", "holdout", "heldout", "eval", "evaluation",
+          "prueba", "teste")}  # fmt: skip
+WORD = re.compile(rf"(?<![a-z])({'|'.join(name for names in SPLITS.values() for name in names)})(?![a-z])")
 PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".heic", ".avif")
 DELIMITED, JSON = (".csv", ".tsv", ".tab", ".txt"), (".jsonl", ".ndjson", ".json")
 ARROW = (".parquet", ".pq", ".arrow", ".feather")
@@ -59,8 +63,32 @@ def split_named(name: str) -> str:
     >>> split_named("Training"), split_named("val"), split_named("test_set"), split_named("holdout"), split_named("cat")
     ('train', 'validation', 'test', 'test', '')
     """
-    plain = "".join(c for c in name.casefold() if c.isalpha())
+    plain = "".join(c for c in unicodedata.normalize("NFKD", name.casefold()) if c.isalpha())
     return next((part for part, known in SPLITS.items() if any(plain == k + a for k in known for a in AFTER)), "")
+
+
+def parts_named(names: Iterable[str]) -> dict[str, str]:
+    """Name → part of a split, or nothing: each by itself, or several that differ in nothing but the word for the part.
+
+    >>> parts_named(["x_train", "x_test", "cat"]), parts_named(["trainA", "testB"])
+    ({'x_train': 'train', 'x_test': 'test', 'cat': ''}, {'trainA': '', 'testB': ''})
+    """
+    parts = {name: split_named(name) for name in names}
+    alike: dict[str, dict[str, str]] = {}
+    for name in [name for name, part in parts.items() if not part]:
+        plain = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).casefold()
+        for word in WORD.finditer(plain):
+            rest = f"{plain[: word.start()]}*{plain[word.end() :]}"
+            alike.setdefault(rest, {})[name] = split_named(word[0])
+    for group in alike.values():
+        if TRAIN in group.values() and len(set(group.values())) > 1:
+            parts |= group
+    return parts
+
+
+def in_order(parts: Iterable[tuple[Path, str]]) -> list[tuple[Path, str]]:
+    """(file, part) with the parts to learn from first: of a row that is in two parts, the first one is kept."""
+    return sorted(parts, key=lambda one: ["", *SPLITS].index(one[1]))
 
 
 def printable(name: str) -> str:
@@ -83,6 +111,6 @@ def is_text(name: str) -> bool:
 
 
 def said(count: int, what: str, which: Sequence[str], shown: int = 10) -> str:
-    """``3 rows repeat an earlier row: 'a', 'b', 'c'``: how many and which."""
+    """``3 rows repeat an earlier row: 'a', 'b', 'c'.``: how many and which."""
     more = f" and {len(which) - shown} more" if len(which) > shown else ""
     return f"{count} {what}: {', '.join(map(repr, which[:shown]))}{more}."

@@ -1,30 +1,39 @@
 """Rows of a table: those that can be learned from, and a sentence for each reason to leave others out."""
 
+import json
 import os
 from pathlib import Path
 
 import pandas as pd
 
-from transferlib.datasets.found import said
+from transferlib.datasets.found import PICTURES, said
 from transferlib.errors import UserError
 
-MISSING = {"", "nan", "NaN", "None", "null", "NULL", "NA", "N/A", "n/a", "<NA>", "#N/A", "NaT"}
+MISSING = {"", "nan", "NaN", "NAN", "None", "null", "Null", "NULL", "NA", "na", "N/A", "n/a", "N.A.", "n.a.", "<NA>",
+           "<na>", "#N/A", "NaT", "-nan"}  # fmt: skip
+PERHAPS = {"none", "unknown", "unlabelled", "unlabeled", "-", "--", "?", ".", "missing", "undefined", "not available"}
 
 
 def usable(path: Path, table: pd.DataFrame, item: str, label: str, home: Path | None) -> tuple[pd.DataFrame, list[str]]:
     """The rows that can be used, and what is said of the others; ``home``: where files are named from, None for texts.
 
-    Raises ``UserError`` when every file is missing, and for lists of labels.
+    Raises ``UserError`` when every file is missing, for lists of labels or of words, and for objects.
     """
     notes: list[str] = []
 
     def drop(bad: "pd.Series[bool]", why: str, column: str = item) -> None:
         nonlocal table
         if bad.any():
-            notes.append(said(int(bad.sum()), f"rows {why}", [str(v)[:60] for v in table[column][bad]]))
+            which = [str(v)[:60] or f"row {row}" for row, v in table[column][bad].items()]
+            notes.append(said(int(bad.sum()), f"rows {why}", which))
             table = table[~bad]
 
     table = table.assign(**{item: table[item].str.strip()})
+    for column, what in ((label, "labels"), (item, "texts" if home is None else "files")):
+        nested = table[column].str.strip().map(_nested)
+        if nested.any() and nested.mean() > 0.5:
+            shown = table[column][nested].iloc[0][:60]
+            raise UserError(f"The {what} of {str(path)!r} are lists or objects, as {shown!r}: give one a row, as text.")
     if home is not None:
         gone, away = list[str](), list[str]()
         total = len(table)
@@ -32,7 +41,7 @@ def usable(path: Path, table: pd.DataFrame, item: str, label: str, home: Path | 
         drop(table[item].isin(away), "point outside the CSV's folder")
         drop(table[item].isin(gone), "name a file that is not there")
         if total and not len(table):
-            raise UserError(f"{' '.join(notes)} Names are taken from the folder of {str(path)!r}.")
+            raise UserError(f"{' '.join(notes)} Names are taken from the folder of {str(path)!r}.{_hint(home, gone)}")
     spaced = table[label] != table[label].str.strip()
     if spaced.any():
         which = sorted(set(table[label][spaced]))
@@ -45,23 +54,57 @@ def usable(path: Path, table: pd.DataFrame, item: str, label: str, home: Path | 
     lists = table[label].str.startswith("[") & table[label].str.endswith("]")
     if lists.any() and lists.mean() > 0.5:
         raise UserError(f"The labels of {str(path)!r} are lists, as {table[label][lists].iloc[0]!r}: one label a row.")
+    if perhaps := sorted({name for name in table[label] if name.casefold() in PERHAPS}):
+        notes.append(said(len(perhaps), "labels may say that there is none, and are taken for classes", perhaps))
     drop(table.duplicated([item, label]), "repeat an earlier row")
     drop(table.duplicated(item, keep=False), "give one item two labels")
     return table, notes
 
 
+def _nested(cell: str) -> bool:
+    if cell[:1] not in ("[", "{"):
+        return False
+    try:
+        return isinstance(json.loads(cell), (list, dict))
+    except (ValueError, RecursionError):
+        return False
+
+
+def _hint(home: Path, gone: list[str]) -> str:
+    """Where the first of the missing files may be."""
+    name = gone[0] if gone else ""
+    if name.split(":")[0] in ("http", "https", "ftp", "s3", "gs"):
+        return " Addresses are not fetched: download the files first."
+    if not gone or len(name) > 255:
+        return ""
+    last = Path(name.replace("\\", "/")).name
+    places = [home, *sorted(p for p in home.iterdir() if p.is_dir())[:20], (home / name).parent]
+    for place in (place for place in places if place.is_dir()):
+        for file in place.iterdir():
+            ended = file.suffix.lower() in PICTURES and file.stem.casefold() == last.casefold()
+            if file.is_file() and (ended or file.name.casefold() == last.casefold()):
+                return f" Is {name!r} the file {os.path.relpath(file, home)!r}? Then write it so."
+    return ""
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long
+        return False
+
+
 def _placed(home: Path, file: str, gone: list[str], away: list[str]) -> str:
     """The path below ``home``; a name that leads elsewhere, or to nothing, as it is, and in one of the lists."""
     way = file
-    if not (home / file).is_file() and "\\" in file:
+    if not _is_file(home / file) and "\\" in file:
         way = file.replace("\\", "/")
     # A link counts where it stands: only the way itself may not lead out.
     normal = os.path.relpath(os.path.normpath(home.absolute() / way), home.absolute())
-    there = (home / normal).is_file() if len(normal) < 4096 else False
     if normal.split("/")[0] == "..":
-        (away if (home / way).is_file() else gone).append(file)
+        (away if _is_file(home / way) else gone).append(file)
         return file
-    if not there:
+    if not _is_file(home / normal):
         gone.append(file)
         return file
     return Path(normal).as_posix()

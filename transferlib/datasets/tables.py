@@ -6,19 +6,41 @@ from pathlib import Path
 import pandas as pd
 
 from transferlib.datasets import columnar, delimited
-from transferlib.datasets.found import ARROW, DELIMITED, JSON, PICTURES, Collection, numbered, split_named
+from transferlib.datasets.columns import LABEL, chosen_columns
+from transferlib.datasets.found import (
+    ARROW,
+    DELIMITED,
+    JSON,
+    PICTURES,
+    TRAIN,
+    Collection,
+    in_order,
+    numbered,
+    parts_named,
+    printable,
+    said,
+    split_named,
+)
 from transferlib.datasets.rows import usable
 from transferlib.datasets.walk import is_system
-from transferlib.errors import UserError, nearest
+from transferlib.errors import UserError
 
-LABEL, TEXT = ("label", "class", "category", "target"), ("text", "sentence")
-FILE = ("file", "path", "image", "filename", "file_name", "filepath", "file_path", "image_path")
-ROLES = {"text": TEXT, "file": FILE, "label": LABEL, "group": ("group",), "split": ("split",)}
-OFFICE = (".xlsx", ".xls", ".xlsm", ".ods", ".numbers")
+# What is no table that is read here, whatever is in it.
+OFFICE = (".xlsx", ".xls", ".xlsm", ".ods", ".numbers", ".docx", ".doc", ".pdf", ".html", ".htm", ".xml", ".db",
+          ".sqlite", ".sqlite3", ".npz", ".npy", ".pkl", ".pickle", ".h5", ".hdf5", ".mat", ".rds", ".pt", ".pth",
+          ".safetensors", ".onnx", ".tfrecord", ".ipynb", ".py", ".yaml", ".yml")  # fmt: skip
+
+
+def is_office(file: Path) -> bool:
+    """Whether the name is that of a file which may hold a table and is not read here."""
+    return file.suffix.lower() in OFFICE
 
 
 def inside(folder: Path) -> Path | None:
-    """The table that a folder without class folders holds, or the folder itself where a data set was saved in it."""
+    """The table that a folder without class folders holds, or the folder itself where a data set was saved in it.
+
+    Raises ``UserError`` where several tables lie in it that are no parts of a split.
+    """
     inner = [p for p in folder.iterdir() if not is_system(p.name)]
     if columnar.shards(folder):
         return folder
@@ -28,7 +50,21 @@ def inside(folder: Path) -> Path | None:
         return folder if named[0][0].parent != folder else named[0][0]
     folders = [p for p in inner if p.is_dir()]
     flat = all(split_named(p.name) and not any(q.is_dir() for q in p.iterdir()) for p in folders)
-    return files[0] if len(files) == 1 and (len(folders) < 2 or flat) else None
+    if not files or not (len(folders) < 2 or flat):
+        return None
+    if len(files) > 1 and not _split_tables(folder):
+        names = ", ".join(repr(printable(file.name)) for file in sorted(files)[:5])
+        raise UserError(f"{printable(str(folder))!r} holds {len(files)} tables, {names}: give the one that is meant.")
+    return files[0] if len(files) == 1 else folder
+
+
+def _split_tables(folder: Path) -> list[tuple[Path, str]]:
+    """(file, part of the split) of tables such as train.csv and test.csv; none where no two of them are parts."""
+    files = sorted(p for p in folder.iterdir() if p.suffix.lower() in (*DELIMITED[:3], *JSON) and not is_system(p.name))
+    names = parts_named(file.stem for file in files)
+    parts = in_order((file, names[file.stem]) for file in files if names[file.stem])
+    kinds = [part for _, part in parts]
+    return parts if TRAIN in kinds and len(set(kinds)) == len(kinds) > 1 else []
 
 
 def _metadata(folder: Path) -> list[tuple[Path, str]]:
@@ -37,8 +73,8 @@ def _metadata(folder: Path) -> list[tuple[Path, str]]:
     files = [(place / f"metadata{ending}", part) for place, part in places if part or place == folder
              for ending in (".csv", ".jsonl", ".parquet")]  # fmt: skip
     heads = ((file, part, file.read_bytes()[:4096].replace(b"\0", b"")) for file, part in files if file.is_file())
-    return [(file, part) for file, part, head in heads
-            if b"file_name" in head and any(name.encode() in head.lower() for name in LABEL)]  # fmt: skip
+    return in_order((file, part) for file, part, head in heads
+                    if b"file_name" in head and any(name.encode() in head.lower() for name in LABEL))  # fmt: skip
 
 
 def read(path: Path, chosen: Mapping[str, str], encoding: str = "") -> Collection:
@@ -48,8 +84,10 @@ def read(path: Path, chosen: Mapping[str, str], encoding: str = "") -> Collectio
     :func:`transferlib.datasets.collection.collect` says.
     """
     ending, root = path.suffix.lower(), path.parent
-    if ending in OFFICE or ending in PICTURES:
+    if is_office(path) or ending in PICTURES:
         what = "no table that is read here: save it as CSV"
+        if ending in (".npz", ".npy"):
+            what = "no folder of pictures: save each picture as a file, in a sub-folder for its class"
         if ending in PICTURES:
             what = "one picture: give the folder that holds a sub-folder for each class"
         raise UserError(f"{str(path)!r} is {what}.")
@@ -62,7 +100,7 @@ def read(path: Path, chosen: Mapping[str, str], encoding: str = "") -> Collectio
             table, root, notes = columnar.read(files, encoding)
     else:
         table, notes = delimited.read(path, encoding)
-    columns = _columns(path, table, chosen, root, notes)
+    columns, table = chosen_columns(path, table, chosen, root, notes)
     kind = "images" if "file" in columns else "texts"
     item, label = columns["file" if kind == "images" else "text"], columns["label"]
     table, more = usable(path, table, item, label, root if kind == "images" else None)
@@ -78,61 +116,23 @@ def read(path: Path, chosen: Mapping[str, str], encoding: str = "") -> Collectio
 
 def _joined(folder: Path, encoding: str) -> tuple[pd.DataFrame, list[str]]:
     """The tables of the parts of a split as one, its files named from ``folder``."""
-    tables, notes = [], []
-    for file, part in _metadata(folder):
-        if file.suffix == ".csv":
+    tables, notes, files = [], list[str](), _metadata(folder)
+    if not files:
+        files = _split_tables(folder)
+        inside = {p.name for p in folder.iterdir() if p.is_file() and not is_system(p.name)}
+        if beside := sorted(inside - {file.name for file, _ in files}):
+            notes.append(said(len(beside), "files lie beside the tables of the split and are not read", beside))
+    for file, part in files:
+        if file.suffix.lower() in DELIMITED:
             table, words = delimited.read(file, encoding)
         else:
             table, _, words = columnar.read([(file, "")], encoding)
-        way = f"{file.parent.name}/"
-        tables.append(table.assign(file_name=[way + name for name in table["file_name"]], split=part))
-        notes += [*words, f"The table {way + file.name!r} is read."]
+        way = f"{file.parent.name}/" if file.parent != folder else ""
+        if way:
+            table = table.assign(file_name=[way + name for name in table["file_name"]])
+        tables.append(table.assign(split=part))
+        notes += [*words, f"The table {way + file.name!r} is read{'' if way else f' as the {part} part'}."]
     return pd.concat(tables, ignore_index=True).fillna(""), notes
-
-
-def _columns(
-    path: Path, table: pd.DataFrame, chosen: Mapping[str, str], root: Path, notes: list[str]
-) -> dict[str, str]:
-    """Role → column: the chosen ones, else those of a known name."""
-    names = {name.strip().lower(): name for name in table.columns}
-    for role, name in chosen.items():
-        if name.strip().lower() not in names:
-            raise UserError(f"{str(path)!r} has no column {name!r} (--{role}): {nearest(name, table.columns)}")
-    known = {role: [chosen[role].strip().lower()] if role in chosen else names_ for role, names_ in ROLES.items()}
-    columns = {role: names[found] for role, ns in known.items() if (found := next((n for n in ns if n in names), ""))}
-    taken = {columns[role] for role in chosen}
-    columns = {role: name for role, name in columns.items() if role in chosen or name not in taken}
-    if "text" in chosen and "file" in chosen:
-        raise UserError("--text and --file exclude each other: a report is about texts or about pictures.")
-    if "text" in chosen or "file" in chosen:
-        columns.pop("file" if "text" in chosen else "text", None)
-    if "text" in columns and "file" in columns:
-        if any((root / name).is_file() for name in table[columns["file"]].head(100) if name):
-            raise UserError(
-                f"{str(path)!r} has a column of files, {columns['file']!r}, and one of texts, {columns['text']!r}: say "
-                f"which is meant, with --file {columns['file']} or --text {columns['text']}."
-            )
-        notes.append(f"The texts in the column {columns['text']!r} are read; {columns['file']!r} names no file here.")
-        columns.pop("file")
-    if "label" not in columns or not {"file", "text"} & set(columns):
-        wanted = "'label'" if "label" not in columns else "'file' (images) or 'text'"
-        listed = ", ".join(map(repr, table.columns))
-        raise UserError(f"{str(path)!r} has no column {wanted}: its columns are {listed}. {_proposal(table, columns)}")
-    return columns
-
-
-def _proposal(table: pd.DataFrame, columns: Mapping[str, str]) -> str:
-    """What to type: with two columns, both of their names."""
-    if len(table.columns) == 1:
-        return "Columns are separated by commas, semicolons, tabs or vertical bars, or by what a first line sep= names."
-    if len(table.columns) != 2:
-        return "Name the columns: --label COLUMN, and --text COLUMN or --file COLUMN."
-    fewest = sorted(reversed(table.columns), key=lambda name: table[name].nunique())  # values: the labels
-    left = columns.get("label") or next(name for name in fewest if name not in columns.values())
-    other = next(name for name in table.columns if name != left)
-    files = table[other].str.lower().str.endswith(PICTURES).mean() > 0.5
-    quoted = [f"'{name}'" if " " in name else name for name in (other, left)]
-    return f"Is it --{'file' if files else 'text'} {quoted[0]} --label {quoted[1]}? (The first row is the header.)"
 
 
 def _splits(path: Path, cells: list[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""A saved model's answers for whole folders: a row in a CSV file for each file, also for one that cannot be read."""
+"""A saved model's answers for whole folders and tables: a row in a CSV file for each item, the unreadable included."""
 
 import csv
 import os
@@ -20,10 +20,11 @@ from transferlib.backbones.images import ImageBackbone
 from transferlib.datasets.pictures import read
 from transferlib.datasets.walk import files_below
 from transferlib.errors import UserError
+from transferlib.own_data.item_tables import holding, whole
 from transferlib.own_data.saved import SavedModel
 
 HEAD = ("file", "label", "probability", "problem")
-BATCH = 32  # files that a thread reads and judges at a time
+BATCH = 16  # files that a thread reads and judges at a time
 
 
 def cores() -> int:
@@ -63,6 +64,8 @@ def opened(file: Path, about: Mapping[str, Any]) -> Tensor | str:
     try:
         if about["kind"] == "images":
             return read(file, about["size"], tuple(about["span"]) if about.get("span") else None)
+        if file.exists() and not file.is_file():  # a pipe would be waited for, without end
+            raise ValueError("not a regular file")
         text = file.read_text(encoding="utf-8").strip()
     except MemoryError:
         raise
@@ -79,11 +82,11 @@ def opened(file: Path, about: Mapping[str, Any]) -> Tensor | str:
     return text
 
 
-def judged(saved: SavedModel, files: Sequence[Path], progress: bool = False) -> Iterator[tuple[str, str, str]]:
-    """(label, probability, problem) for each file in order; the first two are empty where there is a problem."""
+def judged(saved: SavedModel, files: Sequence[Path | str], progress: bool = False) -> Iterator[tuple[str, str, str]]:
+    """(label, probability, problem) of each file or text in order; the first two empty where there is a problem."""
     answer, kind = answering(saved), saved.about["kind"]
 
-    def judge(part: Sequence[Path]) -> list[tuple[str, str, str]]:
+    def judge(part: Sequence[Path | str]) -> list[tuple[str, str, str]]:
         tried = [_tried(file, saved.about) for file in part]
         good: list[Any] = [x for x in tried if not isinstance(x, ValueError)]
         p = iter(answer(torch.stack(good) if kind == "images" else good) if good else ())
@@ -109,39 +112,56 @@ def judged(saved: SavedModel, files: Sequence[Path], progress: bool = False) -> 
             bar.update(len(done))
 
 
-def _tried(file: Path, about: Mapping[str, Any]) -> Tensor | str | ValueError:
+def _tried(item: Path | str, about: Mapping[str, Any]) -> Tensor | str | ValueError:
+    if isinstance(item, str):
+        return item if item.strip() else ValueError("an empty text")
     try:
-        return opened(file, about)
+        return opened(item, about)
     except ValueError as error:
         return error
 
 
-def write_answers(saved: SavedModel, folder: str | Path, out: str | Path, progress: bool = False) -> tuple[int, int]:
-    """Judge every file below ``folder`` and write the CSV file ``out``; returns (files, of which unreadable).
+def write_answers(
+    saved: SavedModel, source: str | Path, out: str | Path, progress: bool = False, column: str = ""
+) -> tuple[int, int]:
+    """Judge every file of a folder, or row of a table, and write the CSV file ``out``; returns (items, unreadable).
 
-    Pictures, or UTF-8 text files for a model of texts. Columns: ``file`` (below the folder), ``label``,
-    ``probability``, ``problem``. Hidden files, and ``out`` itself, are not looked at.
-    An interrupted run leaves no half a file.
+    ``source``: a folder of pictures, or of UTF-8 text files for a model of texts; or a table whose ``column`` holds
+    the texts, or the pictures' files as named from the table's folder. Columns: ``file`` or ``text``, ``label``,
+    ``probability``, ``problem``; of a table a row for each row. Hidden files of a folder, and ``out`` itself, are not
+    looked at. An interrupted run leaves no half a file.
 
-    Raises ``UserError`` for no folder, nothing in it, and a file that cannot be written.
+    Raises ``UserError`` for no folder or table, nothing in it, and a file that cannot be written.
     """
-    place, target = Path(folder), Path(out)
-    if not place.is_dir():
-        raise UserError(f"{str(folder)!r} is no folder: give the folder with the files to predict, and --csv OUT.csv.")
-    files = sorted(file for file in files_below(place, []) if file.resolve() != target.resolve())
-    if not files:
-        raise UserError(f"{str(folder)!r} holds no files: give the folder with the files to predict.")
+    place, target = Path(source), Path(out)
+    names, items = _in_folder(place, target) if place.is_dir() else _in_table(place, saved.about["kind"], column)
+    if not items:
+        raise UserError(f"{str(source)!r} holds no files or rows: give the folder or table with what to predict.")
+    head = ("text", *HEAD[1:]) if saved.about["kind"] == "texts" and not place.is_dir() else HEAD
     beside, bad = target.with_name(f".{target.name}.part"), 0
     try:
         with beside.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
             rows = csv.writer(file)
-            rows.writerow(HEAD)
-            for item, said in zip(files, judged(saved, files, progress), strict=True):
-                rows.writerow([item.relative_to(place), *said])
+            rows.writerow(head)
+            for name, said in zip(names, judged(saved, items, progress), strict=True):
+                rows.writerow([name, *said])
                 bad += bool(said[2])
         beside.replace(target)
     except OSError as error:
         raise UserError(f"{str(out)!r} cannot be written ({error.strerror}): choose another file.") from None
     finally:
         beside.unlink(missing_ok=True)
-    return len(files), bad
+    return len(items), bad
+
+
+def _in_folder(place: Path, target: Path) -> tuple[list[str], list[Path | str]]:
+    """Names below the folder, and the files."""
+    files = sorted(file for file in files_below(place, []) if file.resolve() != target.resolve())
+    return [str(file.relative_to(place)) for file in files], list(files)
+
+
+def _in_table(path: Path, kind: str, column: str) -> tuple[list[str], list[Path | str]]:
+    """Cells of the column, and the texts, or the files that they name from the table's folder."""
+    table, root = whole(path)
+    cells = table[holding(path, table, kind, column)].tolist()
+    return cells, list(cells) if kind == "texts" else [root / cell.strip() for cell in cells]

@@ -49,7 +49,7 @@ def commands(kind: str, backbone: str, model: str = "report/model") -> list[str]
     """The lines that use the saved model in the folder ``model``, with a word for what each one does.
 
     >>> print(commands("texts", "words")[1])
-    # a row for each file of a folder
+    # a row for each file of a folder, or row of a table
     transferlib predict report/model new_texts --csv answers.csv
     """
     images = kind == "images"
@@ -58,7 +58,7 @@ def commands(kind: str, backbone: str, model: str = "report/model") -> list[str]
     lines = [
         (f"transferlib predict {model} {new}", "one answer"),
         (f"transferlib predict {model} new_{'photos' if images else 'texts'} --csv answers.csv",
-         "a row for each file of a folder"),
+         "a row for each file of a folder, or row of a table"),
         (f"transferlib next-labels {model} unlabelled", "which ones to label first"),
         (f"transferlib export {model} --onnx model.onnx", "a file that runs without PyTorch"),
         (f"transferlib serve {model}", "answers over HTTP, on this machine"),

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import re
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
@@ -41,7 +42,9 @@ def code(lines: Sequence[str]) -> str:
 
 def table(frame: pd.DataFrame, label: str) -> str:
     """A whole table, in a box that scrolls by itself where the page is narrower; ``label`` names it for who listens."""
-    inner = frame.to_html(border=0, escape=True)
+    if frame.index.name:  # in the corner, and not in a row of its own
+        frame = frame.rename_axis(index=None, columns=frame.index.name)
+    inner = re.sub(r"(?<=\d), (?=[−\d.]+\])", ",&nbsp;", frame.to_html(border=0, escape=True))  # [54.2, 72.0]
     return f'<div class="hs-table" tabindex="0" role="region" aria-label="{escape(label, quote=True)}">{inner}</div>'
 
 

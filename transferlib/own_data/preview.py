@@ -21,7 +21,8 @@ def planned(data: str | Path, profile: str, columns: Mapping[str, str], encoding
     check_profile(profile)
     check_home()
     _, notes = sharing()
-    return preview(survey(collect(data, columns=columns, encoding=encoding).noted(*notes)), profile)
+    found = collect(data, columns=columns, encoding=encoding).noted(*notes)
+    return preview(survey(found, name_unreadable=True), profile)
 
 
 def preview(found: Collection, profile: str = "cpu") -> list[str]:
@@ -41,4 +42,9 @@ def preview(found: Collection, profile: str = "cpu") -> list[str]:
         f"Split: {split}; groups: {groups}",
         f"Ways: {ways}; {len(spend['seeds'])} draws in closed form, {spend['few']} trained",
         *(f"Note: {note}" for note in found.notes or [HINT]),
+        *(
+            ["Note: only the beginning of each picture was read; the report names those that end early."]
+            if found.kind == "images"
+            else []
+        ),
     ]

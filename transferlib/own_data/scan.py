@@ -29,6 +29,7 @@ from transferlib.runs.provenance import digest, modules_key
 T = TypeVar("T")
 DEFAULTS = {"images": DEFAULT, "texts": DEFAULT_TEXT}
 CHUNK = 256  # pictures in memory at a time
+BATCH = 16  # of the network on a processor: a larger batch leaves its caches, and takes up to twice as long
 MODULES = ("transferlib.backbones.features", "transferlib.own_data.depth", "transferlib.datasets.pictures")
 
 
@@ -85,7 +86,8 @@ def scan(found: Collection, *, size: int = 64, backbone: str = "", device: str =
                 computed += len(good)
                 if good:
                     x: Any = [o[0] for o in good.values()]
-                    seen = features(net, torch.stack(x) if found.kind == "images" else x, device=device)
+                    held_x = torch.stack(x) if found.kind == "images" else x
+                    seen = features(net, held_x, batch_size=BATCH if device == "cpu" else 64, device=device)
                     lines = zip(good.items(), seen.numpy(), strict=True)
                     db.executemany("INSERT OR REPLACE INTO seen VALUES (?, ?, ?, ?)",
                                    [(keys[i], *o[1], v.astype("<f4").tobytes()) for (i, o), v in lines])  # fmt: skip
@@ -130,6 +132,8 @@ def _reason(error: Exception) -> str:
 def _key(found: Collection, item: str) -> str:
     if found.kind == "texts":
         return hashlib.sha256(item.encode()).hexdigest()
+    if (found.root / item).exists() and not (found.root / item).is_file():  # a pipe would be waited for, without end
+        raise ValueError("not a regular file")
     with (found.root / item).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -30,7 +30,7 @@ from transferlib.own_data.summary import (
 )
 from transferlib.runs.files import write
 
-FEW = 20  # classes whose counts fit beside each other
+FEW = 8  # classes whose counts fit beside each other
 ENOUGH = 40  # examples for a curve of how sure against how right
 
 
@@ -77,7 +77,7 @@ def _drawn(drawn: Drawn, name: str, folder: Path) -> str:
 def _data(checked: Check) -> list[str]:
     counts = checked.counts.set_index("class")
     rows, captions = closest(checked)
-    same = [listed(["No pair of examples looks nearly the same."])]
+    same = []
     if rows:
         same = [note("The closest pairs, and the cosine similarity of what the network sees in them."),
                 shown(checked.scan.found, rows, captions)]  # fmt: skip

@@ -9,13 +9,12 @@ import torch
 from tqdm import tqdm
 
 from transferlib.backbones.features import features
-from transferlib.datasets import columnar, delimited
-from transferlib.datasets.found import ARROW, JSON
+from transferlib.datasets.columns import LABEL
 from transferlib.datasets.rows import MISSING
-from transferlib.datasets.tables import LABEL, TEXT
 from transferlib.datasets.walk import files_below
-from transferlib.errors import UserError, nearest
+from transferlib.errors import UserError
 from transferlib.own_data.answers import BATCH, opened
+from transferlib.own_data.item_tables import holding, whole
 from transferlib.own_data.next_labels import next_labels
 from transferlib.own_data.saved import SavedModel
 
@@ -57,19 +56,8 @@ def _rows(path: Path, column: str, kind: str) -> list[Example]:
     """The texts of a table that have no label."""
     if kind == "images":
         raise UserError(f"{str(path)!r} is no folder, and the model reads pictures: give the folder that holds them.")
-    if path.suffix.lower() in (*JSON, *ARROW):
-        table = columnar.read([(path, "")])[0]
-    else:
-        table = delimited.read(path)[0]
-    known = {name.strip().lower(): name for name in table.columns}
-    only = list(table.columns) if len(table.columns) == 1 else []
-    found = known.get(column.strip().lower()) if column else next((known[n] for n in TEXT if n in known), None)
-    found = found or (None if column else next(iter(only), None))
-    if found is None:
-        wanted = column or "text"
-        raise UserError(
-            f"{str(path)!r} has no column {wanted!r}: {nearest(wanted, table.columns)} Name it with --text."
-        )
+    table, _ = whole(path)
+    found, known = holding(path, table, kind, column), {name.strip().lower(): name for name in table.columns}
     label = next((known[name] for name in LABEL if name in known), None)
     if label is not None:
         table = table[table[label].str.strip().isin(MISSING)]
