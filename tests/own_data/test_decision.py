@@ -105,6 +105,18 @@ def test_both_lucks_cover_where_that_of_the_draws_does_not() -> None:
     assert hits["both"] >= 0.92 * 300 and hits["draws"] < hits["both"]
 
 
+def test_draws_that_agree_by_chance_leave_the_luck_of_one_answer() -> None:
+    """Fifteen right of twenty in each of five draws: narrower than the exact interval of one draw, and not by much."""
+    apart = resampled(np.full(5, 0.75), 3 / 7, tested=20)
+    exact = stats.binomtest(15, 20).proportion_ci(0.95)
+    assert 0.4 * (exact.high - exact.low) < apart.high - apart.low < exact.high - exact.low
+    same = np.zeros((5, 40))
+    assert resampled(same.mean(1), 0, same, np.repeat([0, 1], 20), tested=40).high == pytest.approx(2.78 / 40, rel=0.01)
+    alike = {"probe": np.full(5, 0.75), "tune": np.full(5, 0.75)}
+    assert not decide(alike, NAMES, 3 / 7, tested=20).certain and decide(alike, NAMES, 3 / 7, tested=400).certain
+    assert resampled(runs(0.7, 0.05), 3 / 7, tested=1000) == resampled(runs(0.7, 0.05), 3 / 7)
+
+
 def test_a_decision_needs_two_of_each() -> None:
     with pytest.raises(UserError, match="two strategies and two seeds"):
         decide({"probe": runs(0.7)}, NAMES, 0)

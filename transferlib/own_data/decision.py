@@ -37,14 +37,21 @@ def balanced(guess: ArrayLike, y: ArrayLike) -> float:
 
 
 def resampled(
-    values: ArrayLike, ratio: float, right: ArrayLike | None = None, y: ArrayLike = (), level: float = 0.95
-) -> Interval:
+    values: ArrayLike, ratio: float, right: ArrayLike | None = None, y: ArrayLike = (), level: float = 0.95,
+    tested: int = 0,
+) -> Interval:  # fmt: skip
     """The interval of a mean over J draws of one data set: mean ± t · √variance.
 
     Random splits overlap, so their results vary less than new data would: variance = s² (1/J + ratio) with ``ratio`` =
     test / other examples (Nadeau and Bengio 2003, Machine Learning 52). Where the split is given and only the labels
     are drawn, ``ratio`` is 0; then ``right`` (J, T), the hits or differences of hits behind the ``values``, and the
     classes ``y`` (T,) add the luck of the test examples: :func:`two_way`.
+
+    Draws that agree by chance do not make a mean certain: with ``tested`` examples in a test part, no spread is taken
+    to be below 1 / ``tested``, which is one answer.
+
+    >>> [round(bound, 2) for bound in resampled([0.75] * 5, 3 / 7, tested=20)[1:3]]
+    [0.64, 0.86]
 
     Raises ``UserError`` for no values.
     """
@@ -53,10 +60,11 @@ def resampled(
         raise UserError("There is no run to make an interval of: run at least two seeds.")
     if x.size == 1:
         return Interval(float(x[0]), -np.inf, np.inf, 1)
-    variance, df, examples = float(x.var(ddof=1) * (1 / x.size + ratio)), float(x.size - 1), 0
+    answer = 1 / tested**2 if tested else 0.0
+    variance, df, examples = max(float(x.var(ddof=1)), answer) * (1 / x.size + ratio), float(x.size - 1), 0
     if right is not None and not ratio:
         variance, df = two_way(x, right, y)
-        examples = np.shape(right)[1]
+        variance, examples = max(variance, answer), np.shape(right)[1]
     half = float(stats.t.ppf(0.5 + level / 2, df) * np.sqrt(variance))
     return Interval(float(x.mean()), float(x.mean()) - half, float(x.mean()) + half, int(x.size), examples, df)
 
@@ -100,14 +108,14 @@ def example_spread(right: ArrayLike, y: ArrayLike) -> float:
 
 def decide(
     accuracy: Mapping[str, NDArray[np.float64]], names: Mapping[str, str], ratio: float,
-    right: Mapping[str, NDArray[np.float64]] | None = None, y: ArrayLike = (),
+    right: Mapping[str, NDArray[np.float64]] | None = None, y: ArrayLike = (), tested: int = 0,
 ) -> Decision:  # fmt: skip
     """The cheapest strategy that no dearer one beats.
 
     ``accuracy``: strategy → (J,) at one label budget, cheapest first, the same seeds in each; ``names`` for the
-    sentence; ``ratio``, ``right`` (strategy → (J, T) hits, for a given split) and ``y`` as for :func:`resampled`. A
-    dearer strategy replaces a cheaper one when its paired interval lies above 0. If another *might* be better by
-    ``MARGIN``, the sentence says that there is not enough data to tell.
+    sentence; ``ratio``, ``right`` (strategy → (J, T) hits, for a given split), ``y`` and ``tested`` as for
+    :func:`resampled`. A dearer strategy replaces a cheaper one when its paired interval lies above 0. If another
+    *might* be better by ``MARGIN``, the sentence says that there is not enough data to tell.
 
     Raises ``UserError`` for fewer than two strategies or seeds.
     """
@@ -116,7 +124,7 @@ def decide(
         raise UserError("A decision needs two strategies and two seeds of each: run more.")
 
     def gap(a: str, b: str) -> Interval:
-        return resampled(accuracy[a] - accuracy[b], ratio, right[a] - right[b] if right else None, y)
+        return resampled(accuracy[a] - accuracy[b], ratio, right[a] - right[b] if right else None, y, tested=tested)
 
     chosen = order[0]
     for dearer in order[1:]:
