@@ -109,7 +109,7 @@ def test_accuracy_is_balanced_and_rows_of_a_run_are_its_seeds_test_rows(monkeypa
         assert (run.right == (truth == guess)).all()
     assert compared.ratio == len(draws.test[0]) / (len(draws.y) - len(draws.test[0]))
     span = compared.accuracy("fine_tune", draws.trained_at[0])
-    assert (span.low, span.mean, span.high) == (100, 100, 100)
+    assert (span.mean, span.high) == (100, 100) and span.low < 100  # two draws that agree do not make it certain
 
 
 def test_an_interrupted_comparison_goes_on_where_it_stopped(monkeypatch) -> None:

@@ -106,14 +106,15 @@ def test_both_lucks_cover_where_that_of_the_draws_does_not() -> None:
 
 
 def test_draws_that_agree_by_chance_leave_the_luck_of_one_answer() -> None:
-    """Fifteen right of twenty in each of five draws: narrower than the exact interval of one draw, and not by much."""
-    apart = resampled(np.full(5, 0.75), 3 / 7, tested=20)
-    exact = stats.binomtest(15, 20).proportion_ci(0.95)
-    assert 0.4 * (exact.high - exact.low) < apart.high - apart.low < exact.high - exact.low
-    same = np.zeros((5, 40))
-    assert resampled(same.mean(1), 0, same, np.repeat([0, 1], 20), tested=40).high == pytest.approx(2.78 / 40, rel=0.01)
-    alike = {"probe": np.full(5, 0.75), "tune": np.full(5, 0.75)}
-    assert not decide(alike, NAMES, 3 / 7, tested=20).certain and decide(alike, NAMES, 3 / 7, tested=400).certain
+    """As if one draw of five had one answer more: the smallest spread but 0 that twenty answers can show."""
+    same, other = np.full(5, 0.75), np.array([0.75] * 4 + [0.8])
+    spans = [resampled(x, 3 / 7, tested=20) for x in (same, other)]
+    assert np.diff([span[1:3] for span in spans]).ravel() == pytest.approx([0.0984, 0.0984], abs=1e-4)
+    none = np.zeros((5, 40))
+    given = resampled(none.mean(1), 0, none, np.repeat([0, 1], 20), tested=40)
+    assert given.high == pytest.approx(stats.t.ppf(0.975, given.df) / 200)
+    alike = {"probe": same, "tune": same}
+    assert not decide(alike, NAMES, 3 / 7, tested=10).certain and decide(alike, NAMES, 3 / 7, tested=40).certain
     assert resampled(runs(0.7, 0.05), 3 / 7, tested=1000) == resampled(runs(0.7, 0.05), 3 / 7)
 
 

@@ -52,10 +52,10 @@ def choose(compared: Compared) -> Choice:
     low, most = budgets[-3::2] if len(budgets) > 2 else (budgets[0], budgets[-1])
     doublings = max(1.0, np.log2(most / low))
 
-    gained = (compared.values(way, most) - compared.values(way, low)) / doublings
+    gained = compared.values(way, most) - compared.values(way, low)
     more, less = compared.hits(way, most), compared.hits(way, low)
-    hits_gained = None if more is None or less is None else (more - less) / doublings
-    doubling = compared.interval(gained, hits_gained).scaled(100)
+    hits_gained = None if more is None or less is None else more - less
+    doubling = compared.interval(gained, hits_gained).scaled(100 / doublings)
     labels = int(np.median([len(draws.rows(most, seed)) for seed in draws.train]))
     hundred = doubling.scaled(float(np.log2((labels + MORE) / labels)))
     nearest = max(decision.gaps, key=lambda other: decision.gaps[other].mean)

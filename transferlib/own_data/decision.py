@@ -48,10 +48,10 @@ def resampled(
     classes ``y`` (T,) add the luck of the test examples: :func:`two_way`.
 
     Draws that agree by chance do not make a mean certain: with ``tested`` examples in a test part, no spread is taken
-    to be below 1 / ``tested``, which is one answer.
+    to be below the smallest that can be seen, which is one answer in one draw: s² = 1 / (J · ``tested``²).
 
     >>> [round(bound, 2) for bound in resampled([0.75] * 5, 3 / 7, tested=20)[1:3]]
-    [0.64, 0.86]
+    [0.7, 0.8]
 
     Raises ``UserError`` for no values.
     """
@@ -60,11 +60,12 @@ def resampled(
         raise UserError("There is no run to make an interval of: run at least two seeds.")
     if x.size == 1:
         return Interval(float(x[0]), -np.inf, np.inf, 1)
-    answer = 1 / tested**2 if tested else 0.0
-    variance, df, examples = max(float(x.var(ddof=1)), answer) * (1 / x.size + ratio), float(x.size - 1), 0
+    answer = 1 / tested if tested else 0.0
+    least = max(float(x.var(ddof=1)), answer**2 / x.size)
+    variance, df, examples = least * (1 / x.size + ratio), float(x.size - 1), 0
     if right is not None and not ratio:
         variance, df = two_way(x, right, y)
-        variance, examples = max(variance, answer), np.shape(right)[1]
+        variance, examples = max(variance, (answer / x.size) ** 2), np.shape(right)[1]
     half = float(stats.t.ppf(0.5 + level / 2, df) * np.sqrt(variance))
     return Interval(float(x.mean()), float(x.mean()) - half, float(x.mean()) + half, int(x.size), examples, df)
 
