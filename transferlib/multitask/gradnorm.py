@@ -36,9 +36,7 @@ class GradNorm:
             another shape, or does not reach W.
     """
 
-    def __init__(
-        self, tasks: Sequence[str], alpha: float = 1.5, lr: float = 0.025, shape: Sequence[int] = ()
-    ) -> None:
+    def __init__(self, tasks: Sequence[str], alpha: float = 1.5, lr: float = 0.025, shape: Sequence[int] = ()) -> None:
         if not alpha >= 0:
             raise UserError(f"GradNorm got alpha = {alpha}: use alpha ≥ 0; 0 makes all gradient norms equal.")
         self.alpha, self.shape, self.first = alpha, tuple(shape), dict[str, Tensor]()
@@ -63,7 +61,9 @@ class GradNorm:
                 raise UserError(f"The first loss of task {task!r} is {first.min()}: GradNorm needs a positive one.")
         # ‖∇ w L‖ = w ‖∇ L‖ for w > 0, so the weight's gradient needs no second derivative of the network.
         pulls = dict(zip(losses, task_gradients(losses, [shared]).norm(dim=-1).unbind(-1), strict=True))
-        total = torch.stack([self.weights[t].detach().clone().to(loss.device) * loss for t, loss in losses.items()]).sum(0)
+        total = torch.stack(
+            [self.weights[t].detach().clone().to(loss.device) * loss for t, loss in losses.items()]
+        ).sum(0)
         left = {t: loss / self.first.setdefault(t, loss.clone()) for t, loss in now.items()}
         norms = {task: self.weights[task] * pull.to("cpu") for task, pull in pulls.items()}
         average = torch.stack(list(norms.values())).mean(0).detach()

@@ -16,8 +16,8 @@ def pcgrad(gradients: Tensor, generator: torch.Generator | None = None) -> Tenso
 
     With two tasks, a small step along the result harms neither. A row of zeros projects nothing.
 
-    Arguments: ``gradients`` (T, P), one row for each task; (S, T, P) for S networks side by side. ``generator`` draws
-    the order, which matters from three tasks on. Returns (P,), or (S, P).
+    Arguments: ``gradients`` (T, P), one row for each task; (S, T, P) for S networks side by side. ``generator``, of the
+    CPU, draws the order, which matters from three tasks on. Returns (P,), or (S, P).
 
     >>> pcgrad(torch.tensor([[1.0, 0.0], [-3.0, 1.0]]))  # (0.1, 0.3) + (0, 1)
     tensor([0.1000, 1.3000])
@@ -32,7 +32,7 @@ def pcgrad(gradients: Tensor, generator: torch.Generator | None = None) -> Tenso
     total = torch.zeros_like(gradients[..., 0, :])
     for i in range(tasks):
         g = gradients[..., i, :]
-        for j in torch.randperm(tasks, generator=generator).tolist():
+        for j in torch.randperm(tasks, generator=generator, device="cpu").tolist():
             other = gradients[..., j, :]
             if j != i:
                 against = (g * other).sum(-1, keepdim=True).clamp(max=0)  # 0 where the two agree
