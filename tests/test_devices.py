@@ -13,7 +13,7 @@ import torch
 from pretend import PretendGpu, marked, tensors
 from torch import Tensor, nn
 
-from transferlib import incontext, multitask, preference
+from transferlib import incontext, preference
 from transferlib.backbones import features as backbone_features
 from transferlib.backbones import filters, simclr
 from transferlib.domains import adversarial, alignment, at_test_time, label_shift, reweighting, sar, similarity, tent
@@ -22,6 +22,9 @@ from transferlib.meta.episodes import Episode, episodes
 from transferlib.meta.maml import maml_adapt, maml_loss
 from transferlib.meta.prototypes import prototypes, prototypical_loss
 from transferlib.meta.reptile import reptile_step
+from transferlib.multitask.gradients import gradient_cosine
+from transferlib.multitask.gradnorm import GradNorm
+from transferlib.multitask.pcgrad import pcgrad
 from transferlib.tuning import cost, lpft, probes, training, wise_ft
 from transferlib.zeroshot import names, tip_adapter
 
@@ -100,7 +103,7 @@ def one_episode(i: Inputs) -> Episode:
 
 
 def grad_norm(i: Inputs) -> Tensor:
-    norm = multitask.GradNorm(["a", "b"])
+    norm = GradNorm(["a", "b"])
     losses = [i.plain(i.x).square().mean() * k for k in (1, 5)]
     norm.update(dict(zip("ab", losses, strict=True)), i.plain[0].weight)
     return norm.update(dict(zip("ab", losses, strict=True)), i.plain[0].weight)
@@ -147,10 +150,11 @@ CASES: dict[str, Callable[[Inputs], Any]] = {
     "reptile_step": lambda i: after(
         lambda: reptile_step(i.plain, [maml_adapt(i.plain, i.x, i.y, 0.1, 2)], 0.5), i.plain
     ),
-    "gradient_cosine": lambda i: multitask.gradient_cosine(
+    "gradient_cosine": lambda i: gradient_cosine(
         i.plain(i.x).sum(), i.plain(i.z).square().sum(), list(i.plain.parameters())
     ),
     "GradNorm": grad_norm,
+    "pcgrad": lambda i: pcgrad(i.x[:2]),
     "token_log_probs": lambda i: preference.token_log_probs(i.logits, i.ids),
     "sequence_log_probs": lambda i: preference.sequence_log_probs(i.logits, i.ids, i.mask),
     "reward_loss": lambda i: preference.reward_loss(i.a, i.b),

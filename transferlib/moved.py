@@ -69,6 +69,7 @@ FOLDERS = {
     "datasets": "datasets.named",
     "domains": "domains.checks",
     "meta": "meta.episodes meta.maml meta.prototypes meta.reptile",
+    "multitask": "multitask.gradients multitask.gradnorm multitask.uncertainty",
     "zeroshot": "zeroshot.names",
 }
 

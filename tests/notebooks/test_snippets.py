@@ -27,6 +27,7 @@ SECOND_EDITION = (
     "08_without_forgetting",
     "09_foundation_models",
     "10_continual",
+    "12_many_tasks",
     "13_meta",
     "15_your_own_data",
 )  # grows with each chapter
@@ -361,3 +362,18 @@ def test_the_class_means_of_chapter_10_name_clothing_of_two_months(
     nearest = torch.cdist(x, torch.stack(list(means.values()))).argmin(1)
     said = [list(means)[i] for i in nearest.tolist()]
     assert np.mean([name == photos.classes[c] for name, (_, c) in zip(said, photos, strict=True)]) >= 0.75
+
+
+def test_the_two_heads_of_chapter_12_learn_on_one_trunk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    torch.manual_seed(0)
+    x = torch.randn(300, 20)
+    kind, ink = (x[:, 0] > 0).long(), x[:, 1] + x[:, 2]
+    torch.save((x, kind, ink / ink.std()), tmp_path / "features.pt")
+    monkeypatch.chdir(tmp_path)
+    space: dict[str, Any] = {"__name__": "__main__"}
+    exec(compile(snippet("12_many_tasks"), "do it", "exec"), space)
+    with torch.inference_mode():
+        said = space["heads"]["kind"](space["trunk"](x)).argmax(1)
+    assert (said == kind).float().mean() > 0.95 and float(space["second"].detach()) < 0.5

@@ -1,4 +1,4 @@
-"""Loss weighting at its closed-form optimum and on gradients built by hand."""
+"""GradNorm on gradients whose sizes are built by hand."""
 
 import math
 
@@ -7,31 +7,7 @@ import torch
 from torch import nn
 
 from transferlib.errors import UserError
-from transferlib.multitask import GradNorm, UncertaintyWeights, gradient_cosine
-
-
-def test_uncertainty_weights_reach_their_closed_form_optimum():
-    losses = {"class": torch.tensor(0.7), "value": torch.tensor(3.0)}
-    weights = UncertaintyWeights({"class": "classification", "value": "regression"})
-    optimiser = torch.optim.LBFGS(weights.parameters(), max_iter=100, line_search_fn="strong_wolfe")
-
-    def closure():
-        optimiser.zero_grad()
-        total = weights(losses)
-        total.backward()
-        return total
-
-    optimiser.step(closure)
-    assert weights.log_var["class"].exp().item() == pytest.approx(2 * 0.7, rel=1e-3)
-    assert weights.log_var["value"].exp().item() == pytest.approx(3.0, rel=1e-3)
-    by_hand = 0.7 / 1.4 + math.log(1.4) / 2 + 3.0 / (2 * 3.0) + math.log(3.0) / 2
-    assert weights(losses).item() == pytest.approx(by_hand, rel=1e-5)
-
-
-def test_uncertainty_weights_start_at_the_plain_sum_for_classification():
-    weights = UncertaintyWeights({"a": "classification", "b": "classification"})
-    assert weights({"a": torch.tensor(1.0), "b": torch.tensor(2.0)}).item() == 3.0
-    assert weights({"b": torch.tensor(2.0)}).item() == 2.0
+from transferlib.multitask.gradnorm import GradNorm
 
 
 def linear_losses(trunk, *scales):
@@ -87,42 +63,13 @@ def test_gradnorm_total_is_the_weighted_sum_and_reaches_the_trunk_alone():
     assert before["a"] != 1.0
 
 
-def test_gradient_cosine_by_hand():
-    w = nn.Parameter(torch.tensor([1.0, 2.0]))
-    along, other = torch.tensor([3.0, 4.0]), torch.tensor([4.0, -3.0])
-    loss = (w * along).sum()
-    assert gradient_cosine(loss, 2 * (w * along).sum(), [w]).item() == pytest.approx(1.0)
-    assert gradient_cosine(loss, (w * other).sum(), [w]).item() == pytest.approx(0.0, abs=1e-6)
-    assert gradient_cosine(loss, (w * torch.tensor([-1.0, 0.0])).sum(), [w]).item() == pytest.approx(-0.6)
-    loss.backward()  # the graph is kept
-    assert torch.equal(w.grad, along)
-
-
-def test_bad_input_is_said_in_one_sentence():
-    w = nn.Parameter(torch.ones(2))
-    with pytest.raises(UserError, match="did you mean 'regression'"):
-        UncertaintyWeights({"a": "regresion"})
-    with pytest.raises(UserError, match="Unknown task 'categry': did you mean 'category'"):
-        UncertaintyWeights({"category": "classification"})({"categry": w.sum()})
-    with pytest.raises(UserError, match="No loss was given"):
-        GradNorm(["a"]).update({}, w)
-    with pytest.raises(UserError, match="alpha = -1"):
-        GradNorm(["a"], alpha=-1)
-    with pytest.raises(UserError, match=r"first loss of task 'a' is 0\.0"):
-        GradNorm(["a"]).update({"a": 0 * w.sum()}, w)
-    with pytest.raises(UserError, match="second loss has no gradient"):
-        gradient_cosine(w.sum(), torch.ones(1, requires_grad=True).sum(), [w])
-
-
 def test_a_loss_that_does_not_reach_the_shared_weight_is_named_and_leaves_no_trace():
     trunk, elsewhere = nn.Linear(3, 2).weight, torch.ones(1, requires_grad=True)
     for unreached in (elsewhere.sum(), torch.tensor(1.0)):  # another part of the graph, and no graph at all
         norm = GradNorm(["a", "b"])
-        with pytest.raises(UserError, match="loss of task 'b' does not reach the shared weight"):
+        with pytest.raises(UserError, match="loss of task 'b' has no gradient at the shared weights"):
             norm.update({"b": unreached, "a": linear_losses(trunk, 1.0)["a"]}, trunk)
         assert norm.first == {} and all(w.item() == 1 for w in norm.weights.values())
-        with pytest.raises(UserError, match="second loss has no gradient"):
-            gradient_cosine(trunk.sum(), unreached, [trunk])
 
 
 def test_a_first_loss_that_was_refused_is_not_remembered():
@@ -146,7 +93,41 @@ def test_losses_that_ruin_the_weights_are_refused_and_zeros_are_not():
         assert before == {t: w.item() for t, w in norm.weights.items()}
     norm.update({t: 0 * loss for t, loss in losses.items()}, trunk)
     assert all(math.isfinite(w.item()) for w in norm.weights.values())
-    with pytest.raises(UserError, match=r"task 'a' has shape \(3,\)"):
-        UncertaintyWeights({"a": "regression"})({"a": torch.ones(3)})
     with pytest.raises(UserError, match="tasks are the single string 'ab'"):
         GradNorm("ab")
+
+
+def test_bad_input_is_said_in_one_sentence():
+    w = nn.Parameter(torch.ones(2))
+    with pytest.raises(UserError, match="No loss was given"):
+        GradNorm(["a"]).update({}, w)
+    with pytest.raises(UserError, match="alpha = -1"):
+        GradNorm(["a"], alpha=-1)
+    with pytest.raises(UserError, match=r"first loss of task 'a' is 0\.0"):
+        GradNorm(["a"]).update({"a": 0 * w.sum()}, w)
+    with pytest.raises(UserError, match=r"task 'a' has shape \(\): pass one mean for each network"):
+        GradNorm(["a"], shape=(2,)).update({"a": w.sum()}, w)
+
+
+def test_networks_side_by_side_get_the_weights_of_each_alone():
+    torch.manual_seed(0)
+    trunks = torch.randn(3, 4, 2, requires_grad=True)
+    aims = {"a": torch.randn(3, 4, 2), "b": 5 * torch.randn(3, 4, 2)}
+    both, alone = GradNorm("a b".split(), shape=(3,)), [GradNorm("a b".split()) for _ in range(3)]
+    for step in range(5):
+        losses = {t: (trunks * 0.9**step - aim).square().sum((1, 2)) for t, aim in aims.items()}
+        total = both.update(losses, trunks)
+        for s, norm in enumerate(alone):
+            own = trunks[s].detach().requires_grad_()
+            mine = norm.update({t: (own * 0.9**step - aim[s]).square().sum() for t, aim in aims.items()}, own)
+            assert mine.item() == pytest.approx(total[s].item(), rel=1e-4)
+    for t in aims:
+        expected = [norm.weights[t].item() for norm in alone]
+        assert both.weights[t].tolist() == pytest.approx(expected, rel=1e-4)
+
+
+def test_the_total_may_be_minimised_after_the_weights_have_moved():
+    shared = torch.ones(2, 3, requires_grad=True)
+    total = GradNorm(["a"], shape=(2,)).update({"a": shared.square().sum(1)}, shared)
+    total.sum().backward()
+    assert torch.equal(shared.grad, 2 * torch.ones(2, 3))

@@ -1,0 +1,1 @@
+"""Several losses, one trunk: how to weigh them, and what to do where their gradients disagree."""
