@@ -69,6 +69,8 @@ FOLDERS = {
     "datasets": "datasets.named",
     "domains": "domains.checks",
     "meta": "meta.episodes meta.maml meta.prototypes meta.reptile",
+    "preference": "preference.log_probs preference.reward_model preference.leash preference.best_of_n preference.dpo "
+    "preference.policy_gradient preference.ppo",
     "zeroshot": "zeroshot.names",
 }
 
