@@ -1,6 +1,7 @@
 """``Do it``: the lines a reader would type at work run as they stand, without transferlib."""
 
 import ast
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ SECOND_EDITION = (
     "09_foundation_models",
     "10_continual",
     "13_meta",
+    "14_preferences",
     "15_your_own_data",
 )  # grows with each chapter
 
@@ -361,3 +363,38 @@ def test_the_class_means_of_chapter_10_name_clothing_of_two_months(
     nearest = torch.cdist(x, torch.stack(list(means.values()))).argmin(1)
     said = [list(means)[i] for i in nearest.tolist()]
     assert np.mean([name == photos.classes[c] for name, (_, c) in zip(said, photos, strict=True)]) >= 0.75
+
+
+def test_the_pairs_of_chapter_14_teach_the_chosen_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from transferlib.backbones.texts import language_model
+    from transferlib.preference.log_probs import sequence_log_probs
+
+    model, tokenizer = language_model()
+    loads = {AutoModelForCausalLM: model, AutoTokenizer: tokenizer}  # the hub's model, from the package that ships it
+    for cls, loaded in loads.items():
+        monkeypatch.setattr(cls, "from_pretrained", lambda name, loaded=loaded: loaded)
+    line = '["Is the jacket waterproof?", " Yes, it is.", " Jackets are many."]\n'
+    (tmp_path / "pairs.jsonl").write_text(line * 4, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    losses: list[float] = []
+    logsigmoid = torch.nn.functional.logsigmoid
+
+    def noticed(gap: torch.Tensor) -> torch.Tensor:
+        losses.append(-float(logsigmoid(gap.detach())))
+        return logsigmoid(gap)
+
+    monkeypatch.setattr(torch.nn.functional, "logsigmoid", noticed)
+    space: dict[str, Any] = {"__name__": "__main__"}
+    exec(compile(snippet("14_preferences"), "do it", "exec"), space)
+    assert losses[0] == pytest.approx(0.6931, abs=1e-3) and losses[-1] < losses[0]
+    prompt, *pair = json.loads(line)
+    masked = []  # summed over the answers' tokens alone, as a mask would have it
+    with torch.no_grad(), space["model"].disable_adapter():
+        for answer in pair:
+            ids = tokenizer(prompt + answer, return_tensors="pt").input_ids
+            mask = torch.arange(ids.shape[1])[None] >= len(tokenizer(prompt).input_ids)
+            masked.append(sequence_log_probs(space["model"](ids).logits, ids, mask.long()))
+    assert float(masked[0] - masked[1]) == pytest.approx(float(space["reference"]), abs=1e-3)
