@@ -13,7 +13,7 @@ import torch
 from pretend import PretendGpu, marked, tensors
 from torch import Tensor, nn
 
-from transferlib import incontext, preference
+from transferlib import incontext
 from transferlib.backbones import features as backbone_features
 from transferlib.backbones import filters, simclr
 from transferlib.domains import adversarial, alignment, at_test_time, label_shift, reweighting, sar, similarity, tent
@@ -25,6 +25,7 @@ from transferlib.meta.reptile import reptile_step
 from transferlib.multitask.gradients import gradient_cosine
 from transferlib.multitask.gradnorm import GradNorm
 from transferlib.multitask.pcgrad import pcgrad
+from transferlib.preference import best_of_n, dpo, ipo, leash, log_probs, policy_gradient, ppo, reward_model
 from transferlib.tuning import cost, lpft, probes, training, wise_ft
 from transferlib.zeroshot import names, tip_adapter
 
@@ -155,15 +156,21 @@ CASES: dict[str, Callable[[Inputs], Any]] = {
     ),
     "GradNorm": grad_norm,
     "pcgrad": lambda i: pcgrad(i.x[:2]),
-    "token_log_probs": lambda i: preference.token_log_probs(i.logits, i.ids),
-    "sequence_log_probs": lambda i: preference.sequence_log_probs(i.logits, i.ids, i.mask),
-    "reward_loss": lambda i: preference.reward_loss(i.a, i.b),
-    "dpo_loss": lambda i: preference.dpo_loss(i.a, i.b, i.b, i.a, 0.1),
-    "ppo_loss": lambda i: preference.ppo_loss(i.logits[..., 0], i.other[..., 0], i.a[:2], i.mask),
-    "kl": lambda i: preference.kl(i.logits, i.other, i.mask[:1]),
-    "leashed_reward": lambda i: preference.leashed_reward(i.a, i.b, i.a, 0.1),
-    "advantages": lambda i: preference.advantages(i.a),
-    "best_of_n": lambda i: preference.best_of_n(i.a, i.b, 2),
+    "token_log_probs": lambda i: log_probs.token_log_probs(i.logits, i.ids),
+    "sequence_log_probs": lambda i: log_probs.sequence_log_probs(i.logits, i.ids, i.mask),
+    "reward_loss": lambda i: reward_model.reward_loss(i.a, i.b),
+    "dpo_loss": lambda i: dpo.dpo_loss(i.a, i.b, i.b, i.a, 0.1),
+    "ppo_loss": lambda i: ppo.ppo_loss(i.logits[..., 0], i.other[..., 0], i.a[:2], i.mask),
+    "kl": lambda i: log_probs.kl(i.logits, i.other, i.mask[:1]),
+    "leashed_reward": lambda i: leash.leashed_reward(i.a, i.b, i.a, 0.1),
+    "advantages": lambda i: policy_gradient.advantages(i.a),
+    "group_advantages": lambda i: policy_gradient.group_advantages(i.a),
+    "policy_gradient_loss": lambda i: policy_gradient.policy_gradient_loss(i.a, i.b),
+    "fit_reward (float64 always)": lambda i: reward_model.fit_reward(i.x, i.z, 0.5),
+    "tilted": lambda i: leash.tilted(i.p.log(), i.p, 0.5),
+    "ipo_loss": lambda i: ipo.ipo_loss(i.a, i.b, i.b, i.a, 0.1),
+    "best_of_n": lambda i: best_of_n.best_of_n(i.a, i.b, 2),
+    "best_of_n_shares": lambda i: best_of_n.best_of_n_shares(i.p[:, 0], i.p[:, 1], 3),
     "calibrate": lambda i: incontext.calibrate(i.x, i.z),
     "score_labels (float32 always)": lambda i: incontext.score_labels(i.words, LETTERS, ["ab", "c"], ["x", "yz"], 2),
     "name_vectors": lambda i: names.name_vectors(i.words, ["cat", "dog"], ["{}", "a {}"]),

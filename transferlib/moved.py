@@ -70,6 +70,8 @@ FOLDERS = {
     "domains": "domains.checks",
     "meta": "meta.episodes meta.maml meta.prototypes meta.reptile",
     "multitask": "multitask.gradients multitask.gradnorm multitask.uncertainty",
+    "preference": "preference.log_probs preference.reward_model preference.leash preference.best_of_n preference.dpo "
+    "preference.policy_gradient preference.ppo",
     "zeroshot": "zeroshot.names",
 }
 

@@ -1,6 +1,7 @@
 """``Do it``: the lines a reader would type at work run as they stand, without transferlib."""
 
 import ast
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ SECOND_EDITION = (
     "10_continual",
     "12_many_tasks",
     "13_meta",
+    "14_preferences",
     "15_your_own_data",
 )  # grows with each chapter
 
@@ -377,3 +379,31 @@ def test_the_two_heads_of_chapter_12_learn_on_one_trunk(tmp_path: Path, monkeypa
     with torch.inference_mode():
         said = space["heads"]["kind"](space["trunk"](x)).argmax(1)
     assert (said == kind).float().mean() > 0.95 and float(space["second"].detach()) < 0.5
+
+
+def test_the_pairs_of_chapter_14_teach_the_chosen_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transferlib.backbones.texts import language_model
+    from transferlib.preference.log_probs import sequence_log_probs
+    model, tokenizer = language_model()
+    loads = {AutoModelForCausalLM: model, AutoTokenizer: tokenizer}  # the hub's model, from the package that ships it
+    for cls, loaded in loads.items():
+        monkeypatch.setattr(cls, "from_pretrained", lambda name, loaded=loaded: loaded)
+    line = '["Is the jacket waterproof?", " Yes, it is.", " Jackets are many."]\n'
+    (tmp_path / "pairs.jsonl").write_text(line * 4, encoding="utf-8")
+    losses: list[float] = []
+    logsigmoid = torch.nn.functional.logsigmoid
+    def noticed(gap: torch.Tensor) -> torch.Tensor:
+        losses.append(-float(logsigmoid(gap.detach())))
+        return logsigmoid(gap)
+    monkeypatch.setattr(torch.nn.functional, "logsigmoid", noticed)
+    exec(compile(snippet("14_preferences"), "do it", "exec"), space)
+    assert losses[0] == pytest.approx(0.6931, abs=1e-3) and losses[-1] < losses[0]
+    prompt, *pair = json.loads(line)
+    masked = []  # summed over the answers' tokens alone, as a mask would have it
+    with torch.no_grad(), space["model"].disable_adapter():
+        for answer in pair:
+            ids = tokenizer(prompt + answer, return_tensors="pt").input_ids
+            mask = torch.arange(ids.shape[1])[None] >= len(tokenizer(prompt).input_ids)
+            masked.append(sequence_log_probs(space["model"](ids).logits, ids, mask.long()))
+    assert float(masked[0] - masked[1]) == pytest.approx(float(space["reference"]), abs=1e-3)
