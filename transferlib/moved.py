@@ -68,6 +68,7 @@ FOLDERS = {
     "continual": "continual.streams continual.tasks",
     "datasets": "datasets.named",
     "domains": "domains.checks",
+    "incontext": "incontext.scoring incontext.prefixes incontext.prompts incontext.calibration",
     "meta": "meta.episodes meta.maml meta.prototypes meta.reptile",
     "zeroshot": "zeroshot.names",
 }
