@@ -27,6 +27,7 @@ SECOND_EDITION = (
     "08_without_forgetting",
     "09_foundation_models",
     "10_continual",
+    "11_in_the_prompt",
     "13_meta",
     "15_your_own_data",
 )  # grows with each chapter
