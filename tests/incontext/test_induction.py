@@ -25,7 +25,7 @@ def test_sequences_repeat_themselves_and_a_seed_repeats_them() -> None:
 
 
 class Looks:
-    """A model whose only layer has three heads: at what followed the earlier copy, at that copy, at the token before."""
+    """One layer of three heads, which look at what followed the earlier copy, at that copy, and at the token before."""
 
     training = False
 

@@ -362,3 +362,25 @@ def test_the_class_means_of_chapter_10_name_clothing_of_two_months(
     nearest = torch.cdist(x, torch.stack(list(means.values()))).argmin(1)
     said = [list(means)[i] for i in nearest.tolist()]
     assert np.mean([name == photos.classes[c] for name, (_, c) in zip(said, photos, strict=True)]) >= 0.75
+
+
+def test_the_snippet_of_chapter_11_answers_as_it_is_and_with_the_bias_off(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import torch
+    import transformers
+
+    from transferlib.backbones.texts import language_model
+    from transferlib.incontext.calibration import batch
+    from transferlib.incontext.prefixes import score_after
+
+    model, tokenizer = language_model("smollm2-135m")
+    monkeypatch.setattr(transformers.AutoTokenizer, "from_pretrained", lambda name: tokenizer)
+    monkeypatch.setattr(transformers.AutoModelForCausalLM, "from_pretrained", lambda name: model)
+    exec(compile(snippet("11_in_the_prompt"), "do it", "exec"), {"__name__": "__main__"})
+    told = re.findall(r"tensor\(\[([01, ]+)\]\)", capsys.readouterr().out)
+    asked = [f"{word} ->" for word in ("cheese", "hammer", "soup", "ladder")]
+    scores = score_after(model, tokenizer, "bread -> food\nchair -> object\n", asked, [" food", " object"])
+    wanted = (scores.argmax(1), batch(scores).argmax(1))
+    found = [torch.tensor([int(n) for n in line.split(",")]) for line in told]
+    assert len(found) == 2 and all(one.equal(other) for one, other in zip(found, wanted, strict=True))

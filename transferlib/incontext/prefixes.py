@@ -1,6 +1,6 @@
 """The fast way to score prompts that begin alike: the examples are read once, the questions side by side.
 
-    p(label | prefix + query), as :func:`transferlib.incontext.scoring.score_labels` gives it for whole prompts
+p(label | prefix + query), as :func:`transferlib.incontext.scoring.score_labels` gives it for whole prompts
 """
 
 from collections.abc import Iterator, Sequence

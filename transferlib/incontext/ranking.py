@@ -11,8 +11,8 @@ def auc_parts(scores: Tensor, y: Tensor) -> Tensor:
     """One number a question whose mean is the AUC, and whose spread over questions is that of the AUC: (N,).
 
     The AUC is the share of pairs, one question of each class, that ``scores`` (N,) put in the right order; a tie is
-    half a pair. With V_n the share of pairs of question n, its part is AUC + N / N_c · (V_n − AUC), N_c being the number of
-    questions of its own class, y in {0, 1}. The variance of the mean of N such parts is DeLong's of the AUC.
+    half a pair. With V_n the share of pairs of question n, its part is AUC + N / N_c · (V_n − AUC), N_c being the
+    number of questions of its own class, y in {0, 1}. The variance of the mean of N such parts is DeLong's of the AUC.
 
     Raises ``UserError`` for scores of another length than y, and where a class has no question.
     Source: DeLong, DeLong & Clarke-Pearson 1988, Biometrics 44, 837–845.

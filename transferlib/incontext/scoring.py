@@ -1,4 +1,4 @@
-"""How likely is each answer after a prompt? The plain way; prompts that begin alike: :mod:`~transferlib.incontext.prefixes`.
+"""How likely is each answer after a prompt? The plain way; :mod:`~transferlib.incontext.prefixes` is the fast one.
 
 ``model(input_ids=…, attention_mask=…)`` is a causal language model with ``.logits`` (B, L, V); ``tokenizer.encode(text,
 add_special_tokens=False)`` gives token ids, as in the transformers library.
@@ -71,7 +71,10 @@ def read(
 ) -> tuple[list[list[int]], list[list[int]], list[Row]]:
     """Token ids of prompts and labels, and the rows to run: a prompt and all but the last token of a label."""
     prompts, labels = several("prompts", prompts), several("labels", labels)
-    tokens, heads = [tokens_of(tokenizer, label) for label in labels], [tokens_of(tokenizer, prompt) for prompt in prompts]
+    tokens, heads = (
+        [tokens_of(tokenizer, label) for label in labels],
+        [tokens_of(tokenizer, prompt) for prompt in prompts],
+    )
     if len(labels) < 2 or len({tuple(t) for t in tokens}) < len(labels):
         raise UserError(f"Scoring needs at least two different label words: got {labels}.")
     if not all(tokens):
