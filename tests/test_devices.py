@@ -13,11 +13,11 @@ import torch
 from pretend import PretendGpu, marked, tensors
 from torch import Tensor, nn
 
-from transferlib import incontext
 from transferlib.backbones import features as backbone_features
 from transferlib.backbones import filters, simclr
 from transferlib.domains import adversarial, alignment, at_test_time, label_shift, reweighting, sar, similarity, tent
 from transferlib.errors import UserError
+from transferlib.incontext import calibration, ranking, scoring
 from transferlib.meta.episodes import Episode, episodes
 from transferlib.meta.maml import maml_adapt, maml_loss
 from transferlib.meta.prototypes import prototypes, prototypical_loss
@@ -171,8 +171,10 @@ CASES: dict[str, Callable[[Inputs], Any]] = {
     "ipo_loss": lambda i: ipo.ipo_loss(i.a, i.b, i.b, i.a, 0.1),
     "best_of_n": lambda i: best_of_n.best_of_n(i.a, i.b, 2),
     "best_of_n_shares": lambda i: best_of_n.best_of_n_shares(i.p[:, 0], i.p[:, 1], 3),
-    "calibrate": lambda i: incontext.calibrate(i.x, i.z),
-    "score_labels (float32 always)": lambda i: incontext.score_labels(i.words, LETTERS, ["ab", "c"], ["x", "yz"], 2),
+    "contextual": lambda i: calibration.contextual(i.x, i.z),
+    "batch": lambda i: calibration.batch(i.x),
+    "auc_parts": lambda i: ranking.auc_parts(i.x[:, 0], i.y),
+    "score_labels (float32 always)": lambda i: scoring.score_labels(i.words, LETTERS, ["ab", "c"], ["x", "yz"], 2),
     "name_vectors": lambda i: names.name_vectors(i.words, ["cat", "dog"], ["{}", "a {}"]),
     "fit_name_map": name_map,
     "cache_scores": lambda i: tip_adapter.cache_scores(i.x, i.z, i.y, 2, beta=2.0),

@@ -37,7 +37,9 @@ HELPERS = {
     "transferlib.domains.at_test_time.batchnorms", "transferlib.domains.at_test_time.check_batch",
     "transferlib.domains.tent.affine_parameters", "transferlib.domains.reweighting.check_weights",
     "transferlib.domains.pairs.DomainPair",
-    "transferlib.incontext.score_after", "transferlib.meta.episodes.Episode", "transferlib.zeroshot.names.NameMap",
+    *(f"transferlib.incontext.{name}" for name in (
+        "prefixes.score_after", "scoring.collect", "scoring.device_of", "scoring.read", "scoring.tokens_of")),
+    "transferlib.meta.episodes.Episode", "transferlib.zeroshot.names.NameMap",
     "transferlib.tuning.probes.Probe", "transferlib.tuning.training.refresh_batch_norm",
     "transferlib.tuning.training.at_least_two",
     *(f"transferlib.backbones.modules.{name}" for name in (

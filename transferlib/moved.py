@@ -68,6 +68,7 @@ FOLDERS = {
     "continual": "continual.streams continual.tasks",
     "datasets": "datasets.named",
     "domains": "domains.checks",
+    "incontext": "incontext.scoring incontext.prefixes incontext.prompts incontext.calibration",
     "meta": "meta.episodes meta.maml meta.prototypes meta.reptile",
     "multitask": "multitask.gradients multitask.gradnorm multitask.uncertainty",
     "preference": "preference.log_probs preference.reward_model preference.leash preference.best_of_n preference.dpo "

@@ -28,7 +28,7 @@ TOO_LONG = {
     "08_without_forgetting": (0, 0),
     "09_foundation_models": (1, 0),
     "10_continual": (0, 0),
-    "11_in_the_prompt": (5, 0),
+    "11_in_the_prompt": (0, 0),
     "13_meta": (3, 1),
     "14_preferences": (0, 0),
 }

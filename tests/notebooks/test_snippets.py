@@ -28,6 +28,7 @@ SECOND_EDITION = (
     "08_without_forgetting",
     "09_foundation_models",
     "10_continual",
+    "11_in_the_prompt",
     "12_many_tasks",
     "13_meta",
     "14_preferences",
@@ -381,22 +382,51 @@ def test_the_two_heads_of_chapter_12_learn_on_one_trunk(tmp_path: Path, monkeypa
     assert (said == kind).float().mean() > 0.95 and float(space["second"].detach()) < 0.5
 
 
+def test_the_snippet_of_chapter_11_answers_as_it_is_and_with_the_bias_off(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import torch
+    import transformers
+
+    from transferlib.backbones.texts import language_model
+    from transferlib.incontext.calibration import batch
+    from transferlib.incontext.prefixes import score_after
+
+    model, tokenizer = language_model("smollm2-135m")
+    monkeypatch.setattr(transformers.AutoTokenizer, "from_pretrained", lambda name: tokenizer)
+    monkeypatch.setattr(transformers.AutoModelForCausalLM, "from_pretrained", lambda name: model)
+    exec(compile(snippet("11_in_the_prompt"), "do it", "exec"), {"__name__": "__main__"})
+    told = re.findall(r"tensor\(\[([01, ]+)\]\)", capsys.readouterr().out)
+    asked = [f"{word} ->" for word in ("cheese", "hammer", "soup", "ladder")]
+    scores = score_after(model, tokenizer, "bread -> food\nchair -> object\n", asked, [" food", " object"])
+    wanted = (scores.argmax(1), batch(scores).argmax(1))
+    found = [torch.tensor([int(n) for n in line.split(",")]) for line in told]
+    assert len(found) == 2 and all(one.equal(other) for one, other in zip(found, wanted, strict=True))
+
+
 def test_the_pairs_of_chapter_14_teach_the_chosen_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
+
     from transferlib.backbones.texts import language_model
     from transferlib.preference.log_probs import sequence_log_probs
+
     model, tokenizer = language_model()
     loads = {AutoModelForCausalLM: model, AutoTokenizer: tokenizer}  # the hub's model, from the package that ships it
     for cls, loaded in loads.items():
         monkeypatch.setattr(cls, "from_pretrained", lambda name, loaded=loaded: loaded)
     line = '["Is the jacket waterproof?", " Yes, it is.", " Jackets are many."]\n'
     (tmp_path / "pairs.jsonl").write_text(line * 4, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
     losses: list[float] = []
     logsigmoid = torch.nn.functional.logsigmoid
+
     def noticed(gap: torch.Tensor) -> torch.Tensor:
         losses.append(-float(logsigmoid(gap.detach())))
         return logsigmoid(gap)
+
     monkeypatch.setattr(torch.nn.functional, "logsigmoid", noticed)
+    space: dict[str, Any] = {"__name__": "__main__"}
     exec(compile(snippet("14_preferences"), "do it", "exec"), space)
     assert losses[0] == pytest.approx(0.6931, abs=1e-3) and losses[-1] < losses[0]
     prompt, *pair = json.loads(line)

@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from transferlib.errors import UserError
-from transferlib.incontext import calibrate, few_shot_prompt, score_after, score_labels
+from transferlib.incontext.prefixes import score_after, score_along
+from transferlib.incontext.scoring import score_labels
 
 
 class Letters:
@@ -59,22 +60,6 @@ def test_probabilities_over_all_words_sum_to_one():
     assert total.item() == pytest.approx(1.0, abs=1e-5)
 
 
-def test_calibration_makes_a_content_free_prompt_undecided_and_keeps_differences():
-    bias = torch.tensor([[2.0, 0.0, -1.0]])
-    assert torch.allclose(calibrate(bias, bias), torch.full((1, 3), 1 / 3).log())
-    evidence = torch.tensor([[0.0, 1.0, 0.5]])
-    assert torch.allclose(calibrate(bias + evidence, bias), evidence.log_softmax(1), atol=1e-6)
-    two = calibrate(evidence, torch.tensor([[0.0, 0.0, 0.0], [2.0, 0.0, 0.0]]))
-    mean = torch.tensor([[0.0, 0.0, 0.0], [2.0, 0.0, 0.0]]).softmax(1).mean(0)
-    by_hand = evidence.softmax(1) / mean
-    assert torch.allclose(two.exp(), by_hand / by_hand.sum())
-
-
-def test_prompts_show_the_demonstrations_and_leave_the_answer_open():
-    assert few_shot_prompt([("hot", " cold"), ("{y}", " {x}")], "big") == "hot -> cold\n{y} -> {x}\nbig ->"
-    assert few_shot_prompt([], "big", "Q: {x}\nA:{y}\n\n") == "Q: big\nA:"
-
-
 def test_bad_input_is_said_in_one_sentence():
     model, letters = Causal(), Letters()
     with pytest.raises(UserError, match="at least two different label words"):
@@ -83,30 +68,43 @@ def test_bad_input_is_said_in_one_sentence():
         score_labels(model, letters, ["a"], ["yes", "_"])
     with pytest.raises(UserError, match="Prompt 1 is empty"):
         score_labels(model, letters, ["a", ""], ["yes", "no"])
-    with pytest.raises(UserError, match=r"needs \{x\} once"):
-        few_shot_prompt([], "a", "{y} {x}")
-    with pytest.raises(UserError, match="content-free"):
-        calibrate(torch.zeros(2, 3), torch.zeros(1, 2))
     with torch.no_grad():
         model.out.weight.fill_(float("nan"))
     with pytest.raises(UserError, match="NaN or infinity"):
         score_labels(model, letters, ["a"], ["yes", "no"])
 
 
-def test_demonstrations_read_once_give_the_scores_of_whole_prompts():
+@pytest.fixture(scope="module")
+def llama():
     from transformers import LlamaConfig, LlamaForCausalLM
 
     torch.manual_seed(0)
     sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
-    model = LlamaForCausalLM(LlamaConfig(vocab_size=50, **sizes)).eval()
-    prefix, queries, labels = "hot -> cold big -> small ", ["wet", "a longer one"], [" yes", " no", "x"]
-    found = score_after(model, Letters(), prefix, queries, labels)
-    assert torch.allclose(found, score_labels(model, Letters(), [prefix + q for q in queries], labels), atol=1e-4)
-    assert torch.equal(
-        score_after(model, Letters(), "", queries, labels), score_labels(model, Letters(), queries, labels)
-    )
+    return LlamaForCausalLM(LlamaConfig(vocab_size=50, num_key_value_heads=2, **sizes)).eval()
+
+
+@pytest.mark.parametrize("packed", [4, 17, 256])
+def test_examples_read_once_give_the_scores_of_whole_prompts(llama, packed, monkeypatch):
+    monkeypatch.setattr("transferlib.incontext.prefixes.PACKED", packed)  # few and many questions side by side
+    pieces, queries, labels = ["", "hot -> cold ", "big -> small "], ["wet", "a longer one", "b"], [" yes", " no", "x"]
+    for n, found in enumerate(score_along(llama, Letters(), pieces, queries, labels), 1):
+        whole = score_labels(llama, Letters(), ["".join(pieces[:n]) + q for q in queries], labels)
+        assert torch.allclose(found, whole, atol=1e-4)
+        assert torch.equal(found, score_along_once(llama, pieces[:n], queries, labels))
+    assert torch.allclose(score_after(llama, Letters(), "".join(pieces), queries, labels), found, atol=1e-4)
     with pytest.raises(UserError, match="Prompt 0 is empty"):
-        score_after(model, Letters(), prefix, ["_"], labels)
+        score_after(llama, Letters(), "hot", ["_"], labels)
+
+
+def score_along_once(model, pieces, queries, labels):
+    *_, last = score_along(model, Letters(), pieces, queries, labels)
+    return last
+
+
+def test_a_question_sees_the_examples_and_itself_only(llama):
+    alone = score_after(llama, Letters(), "hot -> cold ", ["wet"], ["x", "y"])
+    beside = score_after(llama, Letters(), "hot -> cold ", ["dry", "wet", "old"], ["x", "y"])
+    assert torch.allclose(beside[1], alone[0], atol=1e-5)
 
 
 def test_a_single_string_is_not_read_letter_by_letter():
