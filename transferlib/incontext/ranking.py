@@ -24,8 +24,8 @@ def auc_parts(scores: Tensor, y: Tensor) -> Tensor:
     if scores.dim() != 1 or len(y.unique()) < 2:
         raise UserError(f"An AUC needs one score a question and both classes: got shape {tuple(scores.shape)}.")
     gap = scores[y == 1][:, None] - scores[y == 0][None]  # (N₁, N₀)
-    wins = (gap > 0).float() + 0.5 * (gap == 0).float()
+    wins = (gap > 0).to(scores.dtype) + 0.5 * (gap == 0).to(scores.dtype)
     own = torch.empty_like(scores)
     own[y == 1], own[y == 0] = wins.mean(1), wins.mean(0)
-    count = torch.bincount(y)[y]  # (N,): how many questions the own class has
+    count = torch.bincount(y)[y].to(scores.dtype)  # (N,): how many questions the own class has
     return wins.mean() + len(y) / count * (own - wins.mean())
