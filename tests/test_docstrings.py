@@ -38,7 +38,8 @@ HELPERS = {
     "transferlib.domains.tent.affine_parameters", "transferlib.domains.reweighting.check_weights",
     "transferlib.domains.pairs.DomainPair",
     *(f"transferlib.incontext.{name}" for name in (
-        "prefixes.score_after", "scoring.collect", "scoring.device_of", "scoring.read", "scoring.tokens_of")),
+        "induction.heads_off", "induction.induction_scores", "prefixes.score_after", "prefixes.score_along",
+        "scoring.collect", "scoring.device_of", "scoring.read", "scoring.tokens_of")),
     "transferlib.meta.episodes.Episode", "transferlib.zeroshot.names.NameMap",
     "transferlib.tuning.probes.Probe", "transferlib.tuning.training.refresh_batch_norm",
     "transferlib.tuning.training.at_least_two",
