@@ -97,7 +97,8 @@ class PretendGpu(TorchFunctionMode):
             args = tuple(torch.device("cpu") if device_of(a) is not None else a for a in args)
             if "device" in kwargs:
                 kwargs["device"] = torch.device("cpu")
-        if "generator" in kwargs and device is not None and kwargs["generator"].device.type != device.type:
+        drawn = kwargs.get("generator")  # None is torch's own
+        if drawn is not None and device is not None and drawn.device.type != device.type:
             raise RuntimeError(f"Expected a '{device.type}' device type for generator")
         out = func(*args, **kwargs)
         goes = device.type == "cuda" if device is not None else marked(args[0]) if func is Tensor.copy_ else on_gpu
