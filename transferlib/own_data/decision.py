@@ -48,7 +48,7 @@ def resampled(
     classes ``y`` (T,) add the luck of the test examples: :func:`two_way`.
 
     Draws that agree by chance do not make a mean certain: with ``tested`` examples in a test part, no spread is taken
-    to be below the smallest that can be seen, which is one answer in one draw: s² = 1 / (J · ``tested``²).
+    to be below the smallest that can be seen, which is one answer in one draw: s² = 1 / (J · tested²).
 
     >>> [round(bound, 2) for bound in resampled([0.75] * 5, 3 / 7, tested=20)[1:3]]
     [0.7, 0.8]
