@@ -108,14 +108,16 @@ def test_both_lucks_cover_where_that_of_the_draws_does_not() -> None:
 def test_draws_that_agree_by_chance_leave_the_luck_of_one_answer() -> None:
     """As if one draw of five had one answer more: the smallest spread but 0 that twenty answers can show."""
     same, other = np.full(5, 0.75), np.array([0.75] * 4 + [0.8])
-    spans = [resampled(x, 3 / 7, tested=20) for x in (same, other)]
+    spans = [resampled(x, 3 / 7, y=np.zeros(20)) for x in (same, other)]
     assert np.diff([span[1:3] for span in spans]).ravel() == pytest.approx([0.0984, 0.0984], abs=1e-4)
     none = np.zeros((5, 40))
-    given = resampled(none.mean(1), 0, none, np.repeat([0, 1], 20), tested=40)
+    given = resampled(none.mean(1), 0, none, np.repeat([0, 1], 20))
     assert given.high == pytest.approx(stats.t.ppf(0.975, given.df) / 200)
     alike = {"probe": same, "tune": same}
-    assert not decide(alike, NAMES, 3 / 7, tested=10).certain and decide(alike, NAMES, 3 / 7, tested=40).certain
-    assert resampled(runs(0.7, 0.05), 3 / 7, tested=1000) == resampled(runs(0.7, 0.05), 3 / 7)
+    assert (
+        not decide(alike, NAMES, 3 / 7, y=np.zeros(10)).certain and decide(alike, NAMES, 3 / 7, y=np.zeros(40)).certain
+    )
+    assert resampled(runs(0.7, 0.05), 3 / 7, y=np.zeros(1000)) == resampled(runs(0.7, 0.05), 3 / 7)
 
 
 def test_a_decision_needs_two_of_each() -> None:

@@ -47,7 +47,7 @@ def choose(compared: Compared) -> Choice:
     hits = {way: found for way in compared.names if (found := compared.hits(way, n, few=True)) is not None}
     names = {way: name if way in ("fine_tune", "lora") else f"the {name}" for way, name in compared.names.items()}
     y = draws.y[next(iter(draws.test.values()))]
-    decision = decide(accuracy, names, compared.ratio, hits or None, y, len(y))
+    decision = decide(accuracy, names, compared.ratio, hits or None, y)
     way, budgets = decision.strategy, compared.budgets(decision.strategy)
     low, most = budgets[-3::2] if len(budgets) > 2 else (budgets[0], budgets[-1])
     doublings = max(1.0, np.log2(most / low))

@@ -102,8 +102,7 @@ class Compared(NamedTuple):
 
     def interval(self, values: NDArray[Any], hits: NDArray[np.float64] | None) -> Interval:
         """Of balanced accuracies (J,) or their differences, with the hits, or their differences, behind them."""
-        y = self.draws.y[next(iter(self.draws.test.values()))]
-        return resampled(values, self.ratio, hits, y, tested=len(y))
+        return resampled(values, self.ratio, hits, self.draws.y[next(iter(self.draws.test.values()))])
 
     def accuracy(self, way: str, n: int) -> Interval:
         """Balanced accuracy in %, with an interval that stays between 0 and 100."""

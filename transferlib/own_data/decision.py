@@ -37,9 +37,8 @@ def balanced(guess: ArrayLike, y: ArrayLike) -> float:
 
 
 def resampled(
-    values: ArrayLike, ratio: float, right: ArrayLike | None = None, y: ArrayLike = (), level: float = 0.95,
-    tested: int = 0,
-) -> Interval:  # fmt: skip
+    values: ArrayLike, ratio: float, right: ArrayLike | None = None, y: ArrayLike = (), level: float = 0.95
+) -> Interval:
     """The interval of a mean over J draws of one data set: mean ± t · √variance.
 
     Random splits overlap, so their results vary less than new data would: variance = s² (1/J + ratio) with ``ratio`` =
@@ -47,10 +46,10 @@ def resampled(
     are drawn, ``ratio`` is 0; then ``right`` (J, T), the hits or differences of hits behind the ``values``, and the
     classes ``y`` (T,) add the luck of the test examples: :func:`two_way`.
 
-    Draws that agree by chance do not make a mean certain: with ``tested`` examples in a test part, no spread is taken
-    to be below the smallest that can be seen, which is one answer in one draw: s² = 1 / (J · tested²).
+    Draws that agree by chance do not make a mean certain: where the classes ``y`` (T,) of a test part are given, no
+    spread is taken to be below the smallest that T answers can show, one answer in one draw: s² = 1 / (J T²).
 
-    >>> [round(bound, 2) for bound in resampled([0.75] * 5, 3 / 7, tested=20)[1:3]]
+    >>> [round(bound, 2) for bound in resampled([0.75] * 5, 3 / 7, y=[0, 1] * 10)[1:3]]
     [0.7, 0.8]
 
     Raises ``UserError`` for no values.
@@ -60,7 +59,8 @@ def resampled(
         raise UserError("There is no run to make an interval of: run at least two seeds.")
     if x.size == 1:
         return Interval(float(x[0]), -np.inf, np.inf, 1)
-    answer = 1 / tested if tested else 0.0
+    count = len(np.asarray(y))
+    answer = 1 / count if count else 0.0
     least = max(float(x.var(ddof=1)), answer**2 / x.size)
     variance, df, examples = least * (1 / x.size + ratio), float(x.size - 1), 0
     if right is not None and not ratio:
@@ -109,14 +109,14 @@ def example_spread(right: ArrayLike, y: ArrayLike) -> float:
 
 def decide(
     accuracy: Mapping[str, NDArray[np.float64]], names: Mapping[str, str], ratio: float,
-    right: Mapping[str, NDArray[np.float64]] | None = None, y: ArrayLike = (), tested: int = 0,
+    right: Mapping[str, NDArray[np.float64]] | None = None, y: ArrayLike = (),
 ) -> Decision:  # fmt: skip
     """The cheapest strategy that no dearer one beats.
 
     ``accuracy``: strategy → (J,) at one label budget, cheapest first, the same seeds in each; ``names`` for the
-    sentence; ``ratio``, ``right`` (strategy → (J, T) hits, for a given split), ``y`` and ``tested`` as for
-    :func:`resampled`. A dearer strategy replaces a cheaper one when its paired interval lies above 0. If another
-    *might* be better by ``MARGIN``, the sentence says that there is not enough data to tell.
+    sentence; ``ratio``, ``right`` (strategy → (J, T) hits, for a given split) and ``y`` as for :func:`resampled`. A
+    dearer strategy replaces a cheaper one when its paired interval lies above 0. If another *might* be better by
+    ``MARGIN``, the sentence says that there is not enough data to tell.
 
     Raises ``UserError`` for fewer than two strategies or seeds.
     """
@@ -125,7 +125,7 @@ def decide(
         raise UserError("A decision needs two strategies and two seeds of each: run more.")
 
     def gap(a: str, b: str) -> Interval:
-        return resampled(accuracy[a] - accuracy[b], ratio, right[a] - right[b] if right else None, y, tested=tested)
+        return resampled(accuracy[a] - accuracy[b], ratio, right[a] - right[b] if right else None, y)
 
     chosen = order[0]
     for dearer in order[1:]:
