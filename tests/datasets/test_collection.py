@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from PIL import Image
+from found_inputs import photos, png, table
 
 from transferlib.datasets import archives
 from transferlib.datasets.collection import collect
@@ -22,26 +22,6 @@ from transferlib.errors import UserError
 @pytest.fixture(autouse=True)
 def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("TRANSFERLIB_CACHE", str(tmp_path / "cache"))
-
-
-def png(tint: int = 0) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(np.full((9, 9, 3), tint, np.uint8)).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def photos(root: Path, *folders: str, count: int = 3) -> Path:
-    """``count`` pictures in each of the folders."""
-    for number, name in enumerate(folders):
-        (root / name).mkdir(parents=True, exist_ok=True)
-        for i in range(count):
-            (root / name / f"{i}.png").write_bytes(png(10 * number + i))
-    return root
-
-
-def table(path: Path, text: str | bytes) -> Path:
-    path.write_bytes(text.encode() if isinstance(text, str) else text)
-    return path
 
 
 TEXTS = [(f"good, thing {i}" if i % 2 else f"bad thing {i}", "pos" if i % 2 else "neg") for i in range(8)]

@@ -1,6 +1,5 @@
 """Kin of the cases in test_collection: other spellings of the same trouble, each read or said, and never guessed."""
 
-import io
 import json
 import os
 import sys
@@ -12,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from PIL import Image
+from found_inputs import photos, png, table
 
 from transferlib.datasets.collection import collect
 from transferlib.datasets.folder import load
@@ -22,26 +21,6 @@ from transferlib.errors import UserError
 @pytest.fixture(autouse=True)
 def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("TRANSFERLIB_CACHE", str(tmp_path / "cache"))
-
-
-def png(tint: int = 0) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(np.full((9, 9, 3), tint, np.uint8)).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def photos(root: Path, *folders: str, count: int = 3) -> Path:
-    for number, name in enumerate(folders):
-        (root / name).mkdir(parents=True, exist_ok=True)
-        for i in range(count):
-            (root / name / f"{i}.png").write_bytes(png(10 * number + i))
-    return root
-
-
-def table(path: Path, text: str | bytes) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(text.encode() if isinstance(text, str) else text)
-    return path
 
 
 def rows(header: str = "text,label", *more: str, count: int = 8) -> str:
