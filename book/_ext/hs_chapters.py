@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -58,8 +59,18 @@ def _plain(markdown: str) -> str:
     return re.sub(r"[*_`]", "", plain).strip()
 
 
+def written(path: Path) -> tuple[int, int]:
+    """When a file was last written and its size: what a kept reading of it stands for; zeros without the file."""
+    return (found.st_mtime_ns, found.st_size) if path.is_file() and (found := path.stat()) else (0, 0)
+
+
 def read_chapter(notebook: Path, provenance: Path) -> Chapter:
     """Read one executed notebook and, where it was written, its provenance."""
+    return _read(notebook, provenance, written(notebook), written(provenance))
+
+
+@lru_cache(maxsize=64)  # every page and every link to a chapter asks for all of them
+def _read(notebook: Path, provenance: Path, *_written: tuple[int, int]) -> Chapter:
     number = notebook.stem[:2]
     cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
     prose = "\n\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "markdown")

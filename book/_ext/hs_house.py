@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 
 import transferlib
@@ -61,14 +62,24 @@ def rooms(floors: Iterable[Iterable[str]] = FLOORS, modules: Iterable[str] = MOD
     }
 
 
+@lru_cache(maxsize=512)  # the table of techniques asks for each module once a glossary entry
+def _parsed(path: Path, _written: int) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def parsed(module: str) -> ast.Module:
+    """The syntax tree of a module as its file stands now."""
+    return _parsed(MODULES[module], MODULES[module].stat().st_mtime_ns)
+
+
 def docstring(module: str) -> str:
     """The docstring of a module, without importing it."""
-    return ast.get_docstring(ast.parse(MODULES[module].read_text(encoding="utf-8"))) or ""
+    return ast.get_docstring(parsed(module)) or ""
 
 
 def public(module: str) -> dict[str, str]:
     """The public classes and functions of a module, each with the first line of its docstring."""
-    body = ast.parse(MODULES[module].read_text(encoding="utf-8")).body
+    body = parsed(module).body
     kinds = (ast.FunctionDef, ast.ClassDef)
     found = {node.name: ast.get_docstring(node) or "" for node in body if isinstance(node, kinds)}
     return {name: text.split("\n")[0] for name, text in found.items() if text and not name.startswith("_")}
