@@ -89,6 +89,7 @@ bibtex_default_style = "plain"
 bibtex_reference_style = "author_year"
 
 autodoc_typehints = "description"
+autodoc_preserve_defaults = True  # as in the source: a default that is an object would print its address
 add_module_names = False
 autodoc_member_order = "bysource"
 napoleon_use_rtype = False

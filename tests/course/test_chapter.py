@@ -63,3 +63,10 @@ def test_a_figure_is_written_and_shown_with_its_alt_text(build: Path) -> None:
     shown = run.figure(figure, "curve", "Accuracy rises & falls")
     assert (build / "figures" / "99-curve.svg").read_text().startswith("<?xml")
     assert 'aria-label="Accuracy rises &amp; falls"' in shown.data and "currentColor" in shown.data
+
+
+@pytest.mark.parametrize("text", ["2,304", "0.10", "18.4 points", "31", "[3, 5]"])
+def test_the_book_prints_a_text_as_it_was_recorded(text: str) -> None:
+    from myst_nb.core.variables import format_plain_text
+
+    assert format_plain_text(repr(chapter._Text(text)), "") == text

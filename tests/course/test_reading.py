@@ -28,7 +28,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> chapter.Run:
 def test_a_learner_reads_whether_a_number_lies_inside(run: chapter.Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRANSFERLIB_RECORD", "somewhere")
     box = run.claim("lead", "{value}", Interval(14.0, 12.0, 16.0, 5), above=0).data
-    assert "outside the spread of the reference run, 15.0 to inf on a &lt;fast&gt; one" in box
+    assert "outside the spread of the reference run, 15.0 to ∞ on a &lt;fast&gt; one" in box
     run.value("lead", Interval(14.0, 12.0, 16.0, 5))
     run.value("few", 5)
     assert "0 of 1 values lie inside" in (said := run.save()) and "lead = 14 (15 to 21)" in said

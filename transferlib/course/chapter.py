@@ -5,6 +5,7 @@ import math
 import os
 import sys
 import time
+from ast import literal_eval
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -201,10 +202,17 @@ def _glue(name: str, text: str) -> None:
 
 
 class _Text(str):
-    """Text whose representation is itself, so that the book prints no quotes."""
+    """Text whose representation is itself, so that the book prints no quotes.
+
+    A text that is also a Python literal keeps them: the book evaluates it, and would print ``2,304`` as a pair.
+    """
 
     def __repr__(self) -> str:
-        return str(self)
+        try:
+            literal_eval(self)
+        except (SyntaxError, ValueError):
+            return str(self)
+        return super().__repr__()
 
 
 def _plain(value: Any) -> Any:

@@ -162,6 +162,7 @@ def filled(id: str, statement: str, value: Interval, unit: str, digits: int) -> 
 def html(claim: Claim, recorded: str = "") -> str:
     """The claim as a small box: statement, verdict in words, interval and what it covers, condition, the record."""
     unit = f" {claim.unit}" if claim.unit else ""
+    said = escape(claim.statement, quote=False).replace("'", "\u2019")  # as the prose around it is set
     parts = [f"<strong>{WORDS[claim.verdict]}</strong>"]
     if claim.value.low != claim.value.high:
         parts.append(f"{bracketed(claim.value, claim.unit, claim.digits)}, 95 % interval over {claim.value.covers}")
@@ -173,6 +174,6 @@ def html(claim: Claim, recorded: str = "") -> str:
     parts += [escape(part) for part in (claim.where, recorded) if part]
     return (
         f'<div class="hs-claim" data-verdict="{claim.verdict}" id="claim-{escape(claim.id, quote=True)}">'
-        f'<p class="hs-claim__statement">{escape(claim.statement)}</p>'
+        f'<p class="hs-claim__statement">{said}</p>'
         f'<p class="hs-claim__evidence">{" · ".join(parts)}</p></div>'
     )

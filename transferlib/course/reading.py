@@ -7,6 +7,8 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
+from transferlib.course.printing import number
+
 REFERENCE = Path(__file__).parents[2] / "book" / "reference"
 
 
@@ -33,7 +35,7 @@ def inside(mean: float, known: Mapping[str, Any], processor: str) -> str:
     """
     low, high = spread(known)
     where = "inside" if low <= mean <= high else "outside"
-    return f"{where} the spread of the reference run, {low:.1f} to {high:.1f} on {processor}"
+    return f"{where} the spread of the reference run, {number(low)} to {number(high)} on {processor}"
 
 
 def outside(metrics: Mapping[str, Any], chapter: str, profile: str) -> str:
