@@ -17,12 +17,20 @@ def photo(name: str) -> torch.Tensor:
     return x[..., edge:-edge]
 
 
-@pytest.mark.parametrize(("file", "label"), [("flower.jpg", 985), ("china.jpg", 698)])  # daisy; palace
-def test_the_packaged_network_recognises_real_photos(file, label):
-    """A wrong tensor order, a wrong mean or a wrong channel order all fail here."""
-    weights_or_skip("efficientnet-lite0")
-    state = packaged_state_dict("efficientnet-lite0", "tf_efficientnet_lite0", head=True)
-    backbone = image_backbone(size=224).eval()
+@pytest.mark.parametrize(
+    ("name", "size", "file", "label"),
+    [
+        ("efficientnet-lite0", 224, "flower.jpg", 985),  # daisy
+        ("efficientnet-lite0", 224, "china.jpg", 698),  # palace
+        ("efficientnet-lite1", 240, "china.jpg", 698),
+        ("efficientnet-lite2", 260, "china.jpg", 698),
+    ],
+)
+def test_the_packaged_networks_recognise_real_photos(name, size, file, label):
+    """A wrong tensor order, a wrong mean or a wrong channel order all fail here; ``size``: as they were trained."""
+    weights_or_skip(name)
+    state = packaged_state_dict(name, f"tf_{name.replace('-', '_')}", head=True)
+    backbone = image_backbone(name, size=size).eval()
     with torch.inference_mode():
         scores = backbone(photo(file)) @ state["classifier.weight"].T + state["classifier.bias"]
     assert scores.argmax() == label

@@ -151,6 +151,7 @@ def test_the_manifest_is_complete_and_safe():
     assert {e["name"] for e in table} >= {
         "efficientnet-lite0",
         "efficientnet-lite1",
+        "efficientnet-lite2",
         "all-MiniLM-L6-v2",
         "smollm2-135m",
     }

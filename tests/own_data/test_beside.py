@@ -5,14 +5,18 @@ from pathlib import Path
 import pytest
 import torch
 
+from transferlib.backbones.weights import MANIFEST
+from transferlib.course import figures
 from transferlib.datasets.found import Collection
 from transferlib.own_data import beside as trying
 from transferlib.own_data.beside import beside, best_layer, others
 from transferlib.own_data.checks import Check, check
 from transferlib.own_data.compare import keep
 from transferlib.own_data.draws import draw
+from transferlib.own_data.plots import TONES
 from transferlib.own_data.saved import load_model
-from transferlib.own_data.scan import Scan
+from transferlib.own_data.scan import DEFAULTS, Scan
+from transferlib.own_data.ways import NAMES
 
 
 @pytest.fixture
@@ -34,6 +38,20 @@ def test_the_layer_is_the_one_whose_probe_is_nearest_to_the_labels_it_learns_fro
         torch.cat([torch.ones(40, 3), noise, signal, noise], 1), y, {"a": 3, "b": 6, "c": 4, "d": 6}
     )
     assert layer == "c" and part == slice(9, 13)
+
+
+@pytest.mark.parametrize("kind", ["image", "text"])
+def test_every_packaged_network_of_a_kind_is_tried(kind: str) -> None:
+    tried = {name.rstrip("@") for name in others(f"{kind}s").values()}
+    assert tried == {name for name, entry in MANIFEST.items() if entry["kind"] == kind}
+    assert DEFAULTS[f"{kind}s"] in tried
+
+
+@pytest.mark.parametrize("kind", ["images", "texts"])
+def test_each_way_has_a_name_and_a_colour_of_its_own(kind: str) -> None:
+    assert set(others(kind)) <= set(NAMES[kind])
+    colours = [figures.TONES[TONES[way]] for way in NAMES[kind]]
+    assert len(set(colours)) == len(colours) == len(set(NAMES[kind].values()))
 
 
 def test_each_probe_has_a_row_for_each_draw_and_no_test_label_is_looked_at(lengths: Check) -> None:

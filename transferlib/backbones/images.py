@@ -15,7 +15,7 @@ from transferlib.backbones.weights import MANIFEST, path
 from transferlib.errors import UserError, nearest
 
 DEFAULT = "efficientnet-lite0"
-_PACKAGED = {"efficientnet-lite0": "tf_efficientnet_lite0", "efficientnet-lite1": "tf_efficientnet_lite1"}
+_PACKAGED = {f"efficientnet-lite{n}": f"tf_efficientnet_lite{n}" for n in range(3)}
 
 
 class ImageBackbone(nn.Module):
@@ -76,8 +76,8 @@ class SmallCNN(nn.Module):
 def image_backbone(name: str = DEFAULT, pretrained: bool = True, size: int = 64) -> ImageBackbone:
     """Build an image backbone by name.
 
-    ``name``: a packaged model (``efficientnet-lite0``, ``efficientnet-lite1``: real ImageNet weights, no
-    model hub needed), ``small-cnn`` (no pretrained weights exist), or any timm name (weights from the hub).
+    ``name``: a packaged model (``efficientnet-lite0``, ``-lite1``, ``-lite2``: real ImageNet weights, no model
+    hub needed), ``small-cnn`` (no pretrained weights exist), or any timm name (weights from the hub).
     ``size``: side of the square the images are resized to, in pixels.
 
     Raises ``UserError`` for an unknown name (the nearest are suggested) and for weights that cannot be had.

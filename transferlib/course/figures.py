@@ -28,10 +28,11 @@ TONES = {
     "d": "#8a3c7d",
     "e": "#8c6d00",
     "f": "#4a4f57",
+    "g": "#a12c3a",
 }
-DASHES = {"scratch_small": (6, 3), "scratch": (2, 3), "b": (6, 3), "d": (4, 2), "e": (2, 2), "f": (2, 3)}
+DASHES = {"scratch_small": (6, 3), "scratch": (2, 3), "b": (6, 3), "d": (4, 2), "e": (2, 2), "f": (2, 3), "g": (9, 2)}
 MARKERS = {"probe": "o", "fine_tune": "s", "scratch_small": "^", "scratch": "D"} | dict(
-    zip("abcdef", "o^sDvP", strict=True)
+    zip("abcdefg", "o^sDvPX", strict=True)
 )
 INK = "#16202b"
 STYLE: Any = {

@@ -16,7 +16,7 @@ from transferlib.own_data.draws import Draws
 from transferlib.own_data.scan import DEFAULTS, scan
 from transferlib.tuning.probes import LAMBDAS, Probe, fit_probe, ridge_path
 
-NETWORKS = {"images": {"lite1": "efficientnet-lite1"}, "texts": {}}  # way → packaged network
+NETWORKS = {"images": {f"lite{n}": f"efficientnet-lite{n}" for n in (1, 2)}, "texts": {}}  # way → packaged network
 
 
 def others(kind: str) -> dict[str, str]:

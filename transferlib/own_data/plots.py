@@ -13,8 +13,8 @@ from transferlib.own_data.decision import MARGIN
 from transferlib.own_data.mistakes import Mistakes
 
 Drawn = tuple[Figure, str, str]
-TONES = {"probe": "probe", "best_layer": "f", "lite1": "e", "scratch_small": "scratch_small", "partial": "d",
-         "lora": "e", "fine_tune": "fine_tune"}  # fmt: skip
+TONES = {"probe": "probe", "best_layer": "f", "lite1": "e", "lite2": "g", "scratch_small": "scratch_small",
+         "partial": "d", "lora": "e", "fine_tune": "fine_tune"}  # fmt: skip
 MOST_CLASSES = 15  # of a confusion matrix that can be read
 
 

@@ -24,8 +24,8 @@ from transferlib.tuning.training import fit
 
 NAMES = {  # cheapest first
     "images": {"probe": "linear probe", "best_layer": "probe at its best layer", "lite1": "probe on the larger network",
-               "scratch_small": "small network from scratch", "partial": "last two layers",
-               "fine_tune": "fine-tuning"},
+               "lite2": "probe on the largest network", "scratch_small": "small network from scratch",
+               "partial": "last two layers", "fine_tune": "fine-tuning"},
     "texts": {"probe": "linear probe", "best_layer": "probe at its best layer", "scratch_small": "counted words",
               "partial": "last two layers", "lora": "LoRA", "fine_tune": "fine-tuning"},
 }  # fmt: skip
