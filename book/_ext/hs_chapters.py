@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 PARTS = [
     ("The head start", range(1, 6)),
@@ -23,6 +23,15 @@ NAMES = {
 }  # fmt: skip
 
 
+class Task(NamedTuple):
+    """An exercise as its chapter announces it; no kind and 0 minutes where the chapter names none."""
+
+    number: int
+    title: str
+    kind: str
+    minutes: int
+
+
 @dataclass(frozen=True)
 class Chapter:
     """One executed chapter: its place in the book, its title and first sentence, and what it holds."""
@@ -32,7 +41,8 @@ class Chapter:
     title: str
     lead: str
     part: str
-    exercises: tuple[str, ...] = ()
+    exercises: tuple[Task, ...] = ()
+    drawings: tuple[tuple[str, str], ...] = ()  # the name and the caption of each
     widgets: tuple[str, ...] = ()  # the HTML of each
     anchors: frozenset[str] = frozenset()
     claims: dict[str, str] = field(default_factory=dict, hash=False)  # id of the box: its HTML
@@ -57,6 +67,19 @@ def _plain(markdown: str) -> str:
     plain = re.sub(r"\{[a-z:]+\}`([^`<]*?)\s*(?:<[^>`]*>)?`", r"\1", markdown)
     plain = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", plain)
     return re.sub(r"[*_`]", "", plain).strip()
+
+
+EXERCISE = re.compile(r"^:{3,}\{exercise\} *(.*)\n((?::\w+:.*\n)*)", flags=re.M)
+DRAWING = re.compile(r"^[`:]{3,}\{drawing\} *(\S+)\n(?::caption: *(.*)\n)?", flags=re.M)
+
+
+def tasks(prose: str) -> tuple[Task, ...]:
+    """The exercises of a chapter, in its order."""
+    found = []
+    for number, match in enumerate(EXERCISE.finditer(prose + "\n"), 1):
+        told = dict(re.findall(r"^:(\w+): *(.*)$", match[2], flags=re.M))
+        found.append(Task(number, _plain(match[1]), told.get("kind", ""), int(told.get("minutes", 0))))
+    return tuple(found)
 
 
 def written(path: Path) -> tuple[int, int]:
@@ -86,7 +109,8 @@ def _read(notebook: Path, provenance: Path, *_written: tuple[int, int]) -> Chapt
         title=re.sub(r"^\d+\W+", "", title),
         lead=_plain(" ".join((head.group(2) or "").split())) if head else "",
         part=part_of(number),
-        exercises=tuple(_plain(t) for t in re.findall(r"^:{3,}\{exercise\} *(.*)$", prose, flags=re.M)),
+        exercises=tasks(prose),
+        drawings=tuple(DRAWING.findall(prose)),
         widgets=tuple(html for html in outputs if 'class="hs-widget"' in html),
         anchors=frozenset(re.findall(r'\bid="([^"]+)"', "".join(outputs))),
         claims={found.group(1): box for box in claims if (found := re.search(r'\bid="([^"]+)"', box))},

@@ -1,31 +1,28 @@
-"""``{graded} 06``: the exercises of a chapter for teachers, from a guess to an open project, each with a link."""
+"""Exercises with kind, hardness and time: ``{graded} 06`` for teachers, and ``{exercises}``, those of all chapters."""
 
-import json
-import re
-from pathlib import Path
+from collections.abc import Iterable
+from html import escape
 from typing import Any
 
 from docutils import nodes
-from hs_chapters import NAMES, _plain, chapters
+from hs_chapters import NAMES, Task
 from hs_pages import _Page, link
 from hs_reading import Exercise, box, text
 from sphinx.application import Sphinx
 
-START = re.compile(r"^(:{3,})\{exercise\} *(.*)\n((?::\w+:.*\n)*)", flags=re.M)
+KINDS = ("", *Exercise.KINDS)
+HARDNESS = ("", "easy", "easy", "medium", "medium", "hard", "hard")  # of each kind
 
 
-def exercises(prose: str) -> list[tuple[int, str, str, int]]:
-    """(number, title, kind, minutes) of each exercise; kind is empty and minutes are 0 where the chapter names none."""
-    found = []
-    for number, match in enumerate(START.finditer(prose), 1):
-        told = dict(re.findall(r"^:(\w+): *(.*)$", match[3], flags=re.M))
-        found.append((number, _plain(match[2]), told.get("kind", ""), int(told.get("minutes", 0))))
-    return found
-
-
-def graded(found: list[tuple[int, str, str, int]]) -> list[tuple[int, str, str, int]]:
+def graded(found: Iterable[Task]) -> list[Task]:
     """By kind, in the order of ``Exercise.KINDS``; those without a kind stand first."""
-    return sorted(found, key=lambda one: ("", *Exercise.KINDS).index(one[2]))
+    return sorted(found, key=lambda task: KINDS.index(task.kind))
+
+
+def about(task: Task) -> str:
+    """``"derive · medium · 10 min"``."""
+    hardness = HARDNESS[KINDS.index(task.kind)]
+    return " · ".join(filter(None, [task.kind, hardness, f"{task.minutes} min" if task.minutes else ""]))
 
 
 class Graded(_Page):
@@ -37,22 +34,39 @@ class Graded(_Page):
         number = self.arguments[0]
         if number not in NAMES:
             raise self.error(f"graded: chapter {number!r} is unknown; write 01 to 15.")
-        self.chapters()
-        chapter = next((c for c in chapters(Path(self.env.srcdir)) if c.number == number), None)
+        chapter = next((c for c in self.chapters() if c.number == number), None)
         if chapter is None:
             return self.nothing(f"The exercises appear here once chapter {number} has been executed.")
-        notebook = Path(self.env.srcdir) / f"{chapter.docname}.ipynb"
-        cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
-        prose = "\n\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
         items = []
-        for i, title, kind, minutes in graded(exercises(prose)):
-            target = link(title or f"Exercise {i}", chapter.docname, f"exercise-{i}")
+        for task in graded(chapter.exercises):
+            target = link(task.title or f"Exercise {task.number}", chapter.docname, f"exercise-{task.number}")
             target["refdoc"] = self.env.docname
-            about = " · ".join(filter(None, [kind, f"{minutes} min" if minutes else ""]))
-            items.append(box("li", "hs-graded__item", target, text("span", "hs-graded__about", f" {about}".rstrip())))
+            told = text("span", "hs-graded__about", f" {about(task)}".rstrip())
+            items.append(box("li", "hs-graded__item", target, told))
         return [box("p", "hs-graded__head", nodes.Text("Exercises")), box("ul", "hs-graded", *items)]
+
+
+class Exercises(_Page):
+    """Every exercise in the order of its chapter, with the reader's progress where JavaScript runs."""
+
+    def run(self) -> list[nodes.Node]:
+        blocks = []
+        for chapter in (c for c in self.chapters() if c.exercises):
+            items = "".join(
+                f'<li data-exercise="{chapter.docname}#exercise-{task.number}">'
+                f'<a href="{chapter.docname}.html#exercise-{task.number}">'
+                f"{escape(task.title or f'Exercise {task.number}')}</a>"
+                f' <span class="hs-graded__about">{about(task)}</span></li>'
+                for task in chapter.exercises
+            )
+            blocks.append(
+                f'<section class="hs-exercises"><h2 id="exercises-{chapter.number}">{chapter.number} '
+                f"{escape(chapter.title)}</h2><ol>{items}</ol></section>"
+            )
+        return [self.raw("".join(blocks))] if blocks else self.nothing("No chapter has been executed yet.")
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("graded", Graded)
+    app.add_directive("exercises", Exercises)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,4 +1,4 @@
-"""Pages that write themselves: contents, provenance, claims, widgets and exercises.
+"""Pages that write themselves: contents, provenance, claims and widgets.
 
 Each is a directive that reads what the chapters left behind, so a page never repeats a number by hand.
 """
@@ -15,6 +15,8 @@ from hs_reading import box, text
 from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective, SphinxRole
+
+from transferlib.errors import nearest
 
 
 class _Page(SphinxDirective):
@@ -63,11 +65,14 @@ class ChapterRole(SphinxRole):
             message = f"chapter role: {self.text!r} names no chapter; write 01 to 15, or 'label <06#claim-id>'."
             return [], [self.inliner.reporter.error(message, line=self.lineno)]
         label, number, anchor = found.groups()
+        anchor = anchor or ""
         self.env.glob_toctrees.add(self.env.docname)
         chapter = next((c for c in chapters(self.env.srcdir) if c.number == number), None)
         if chapter is None:
             return [nodes.inline("", label or f"chapter {int(number)}, {NAMES[number]}")], []
-        anchor = anchor if anchor in chapter.anchors else ""
+        if anchor and anchor not in chapter.anchors:
+            message = f"chapter role: chapter {number} has no {anchor!r}; {nearest(anchor, chapter.claims)}"
+            return [], [self.inliner.reporter.error(message, line=self.lineno)]
         node = link(label or f"{number} {chapter.title}", chapter.docname, anchor)
         node["refdoc"] = self.env.docname
         return [node], []
@@ -221,26 +226,6 @@ class Gallery(_Page):
         return [self.raw("".join(out))] if out else self.nothing("No chapter with a widget has been executed yet.")
 
 
-class Exercises(_Page):
-    """Every exercise, with the reader's progress where JavaScript runs."""
-
-    def run(self) -> list[nodes.Node]:
-        blocks = []
-        for chapter in self.chapters():
-            if not chapter.exercises:
-                continue
-            items = "".join(
-                f'<li data-exercise="{chapter.docname}#exercise-{i}">'
-                f'<a href="{chapter.docname}.html#exercise-{i}">{escape(title or f"Exercise {i}")}</a></li>'
-                for i, title in enumerate(chapter.exercises, 1)
-            )
-            blocks.append(
-                f'<section class="hs-exercises"><h2 id="exercises-{chapter.number}">{chapter.number} '
-                f"{escape(chapter.title)}</h2><ol>{items}</ol></section>"
-            )
-        return [self.raw("".join(blocks))] if blocks else self.nothing("No chapter has been executed yet.")
-
-
 def setup(app: Sphinx) -> dict[str, bool]:
     app.add_role("chapter", ChapterRole())
     for name, directive in [
@@ -250,7 +235,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
         ("claims", Claims),
         ("replicate", Replicate),
         ("gallery", Gallery),
-        ("exercises", Exercises),
     ]:
         app.add_directive(name, directive)
     app.connect("missing-reference", _resolve)

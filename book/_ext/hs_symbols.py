@@ -52,10 +52,14 @@ def book_symbols(env: Any) -> list[Symbol]:
 def override(symbols: list[Symbol], option: str) -> list[Symbol]:
     """``"r = reward; x ="`` gives ``r`` another name and leaves ``x`` unexplained."""
     table = {symbol.tex: symbol for symbol in symbols}
+    told: dict[str, str] = {}
     for part in filter(str.strip, option.split(";")):
         tex, equals, words = (piece.strip() for piece in part.rpartition(" ="))
         if not equals or not tex:
             raise ValueError(f"symbols {part.strip()!r}: write 'symbol = its name', several with ';' between.")
+        if tex in told:
+            raise ValueError(f"symbol {tex!r} is both {told[tex]!r} and {words!r}: give one of them another letter.")
+        told[tex] = words
         name, _, term = (piece.strip() for piece in words.partition(" | "))
         table.pop(tex, None)
         if name:

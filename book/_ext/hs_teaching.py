@@ -1,5 +1,7 @@
 """Directives that teach: ``drawing`` (a mechanism), ``guess`` (before the result shows), ``hint``, and ``cost``.
 
+``drawings`` shows the drawings of all chapters on one page.
+
 All of them are plain HTML, so that the page reads without JavaScript and by keyboard.
 """
 
@@ -11,8 +13,10 @@ from typing import Any, ClassVar
 
 from docutils import nodes
 from docutils.parsers.rst import directives
+from hs_pages import _Page, link
 from hs_reading import _Directive, box, text
 from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
 
 from transferlib.backbones.weights import MANIFEST
 
@@ -38,24 +42,43 @@ def checked(path: Path) -> str:
     return svg
 
 
+def figure(directive: SphinxDirective, name: str, caption: str) -> nodes.Node:
+    """The SVG of ``_static/drawings`` with its caption."""
+    path = Path(directive.env.srcdir) / "_static" / "drawings" / f"{name}.svg"
+    directive.env.note_dependency(str(path))
+    try:
+        svg = checked(path)
+    except ValueError as error:
+        raise directive.error(f"drawing: {error}.") from None
+    node = box("figure", "hs-drawing", nodes.raw("", svg, format="html"))
+    if caption:
+        inline = directive.parse_inline(caption, lineno=directive.lineno)[0]
+        node += box("figcaption", "hs-drawing__caption", *inline)
+    return node
+
+
 class Drawing(_Directive):
-    """``{drawing} 01-features`` with ``:caption:``; the SVG of ``_static/drawings`` inside the page."""
+    """``{drawing} 01-features`` with ``:caption:``; the drawing inside the page."""
 
     required_arguments = 1
     has_content = False
     option_spec: ClassVar[dict[str, Any]] = {"caption": directives.unchanged_required}
 
     def run(self) -> list[nodes.Node]:
-        path = Path(self.env.srcdir) / "_static" / "drawings" / f"{self.arguments[0]}.svg"
-        self.env.note_dependency(str(path))
-        try:
-            svg = checked(path)
-        except ValueError as error:
-            raise self.error(f"drawing: {error}.") from None
-        figure = box("figure", "hs-drawing", nodes.raw("", svg, format="html"))
-        if caption := self.options.get("caption"):
-            figure += box("figcaption", "hs-drawing__caption", *self.inline(caption))
-        return [figure]
+        return [figure(self, self.arguments[0], self.options.get("caption", ""))]
+
+
+class Drawings(_Page):
+    """Every drawing of the chapters, with its caption and a link to the chapter that it belongs to."""
+
+    def run(self) -> list[nodes.Node]:
+        found: list[nodes.Node] = []
+        for chapter in (c for c in self.chapters() if c.drawings):
+            head = link(f"{chapter.number} {chapter.title}", chapter.docname)
+            head["refdoc"] = self.env.docname
+            found.append(box("p", "hs-shelf__from", nodes.Text("From "), head))
+            found += [figure(self, name, caption) for name, caption in chapter.drawings]
+        return found or self.nothing("No chapter with a drawing has been executed yet.")
 
 
 class Guess(_Directive):
@@ -135,6 +158,12 @@ class Cost(_Directive):
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    for name, directive in [("drawing", Drawing), ("guess", Guess), ("hint", Hint), ("cost", Cost)]:
+    for name, directive in [
+        ("drawing", Drawing),
+        ("drawings", Drawings),
+        ("guess", Guess),
+        ("hint", Hint),
+        ("cost", Cost),
+    ]:
         app.add_directive(name, directive, override=True)  # docutils has an admonition called hint
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -23,8 +23,12 @@ class Notation(SphinxDirective):
             symbols = parse(list(self.content))
         except ValueError as error:
             raise self.error(str(error)) from None
-        rows = []
+        rows, told = [], self.env.temp_data.setdefault("hs-notation", {})
         for symbol in symbols:
+            if symbol.tex in told:
+                one, other = told[symbol.tex], symbol.words
+                raise self.error(f"symbol {symbol.tex!r} is both {one!r} and {other!r}: give one another letter.")
+            told[symbol.tex] = symbol.words
             words = self.parse_inline(symbol.words, lineno=self.lineno)[0]
             if symbol.term:
                 words = [term_link(words, symbol.term, self.env.docname)]

@@ -34,6 +34,14 @@ from transferlib.moved import FOLDERS, MODULES  # noqa: E402
         (":::{formula}\nx\n---\n:::", "give the LaTeX above the line '---' and the words below it."),
         (":::{formula}\n:symbols: r\nr\n---\nwords\n:::", "symbols 'r': write 'symbol = its name'"),
         (":::{notation} A table\nx\n:::", "notation line 'x': write 'LaTeX | name'"),
+        (
+            ":::{notation} A table\nx | input\ny | label\n:::\n\n:::{notation} Another\nx | answer\n:::",
+            "symbol 'x' is both 'input' and 'answer': give one another letter.",
+        ),
+        (
+            ":::{formula}\n:symbols: r = rank; r = reward\nr\n---\nwords\n:::",
+            "formula: symbol 'r' is both 'rank' and 'reward': give one of them another letter.",
+        ),
         ("{chapter}`99`", "chapter role: '99' names no chapter; write 01 to 15"),
         ("```{api} attic\n```", "api: 'attic' is unknown; write one of overview, techniques, chapters."),
         (":::{depth-end}\n:::", "depth-end: there is no depth-start before it in this section."),
@@ -131,13 +139,15 @@ CLAIM = '<div class="hs-claim" data-verdict="holds" id="claim-lead"><p>It leads.
 
 def test_a_chapter_is_read_from_its_notebook(tmp_path):
     (tmp_path / "chapters").mkdir()
-    text = "# 06 LoRA\n\nYou will *train* {term}`weights`\nby the hundred.\n\n:::{exercise} Count $n$\n:::\n"
+    text = "# 06 LoRA\n\nYou will *train* {term}`weights`\nby the hundred.\n\n:::{exercise} Count $n$\n:::\n\n"
+    text += "```{drawing} 06-lora\n:caption: A *thin* pair.\n```\n"
     widget = '<div class="hs-widget" data-widget="dial"></div>'
     (tmp_path / "chapters" / "06_lora.ipynb").write_text(notebook(text, [CLAIM, widget]))
     (chapter,) = hs_chapters.chapters(tmp_path)
     assert (chapter.number, chapter.title, chapter.part) == ("06", "LoRA", "Part II · Careful fine-tuning")
     assert chapter.lead == "You will train weights by the hundred."
-    assert chapter.exercises == ("Count $n$",)
+    assert chapter.exercises == ((1, "Count $n$", "", 0),)
+    assert chapter.drawings == (("06-lora", "A *thin* pair."),)
     assert chapter.claims == {"claim-lead": CLAIM}
     assert chapter.widgets == (widget,)
 

@@ -52,6 +52,14 @@ def test_a_number_that_no_chapter_has_stops_the_build_in_one_sentence(render, na
     assert sentence in warnings
 
 
+def test_a_link_to_a_claim_that_is_gone_stops_the_build_in_one_sentence(render) -> None:
+    page, warnings = render("See {chapter}`the count <06#claim-near-full>`.", files=executed())
+    assert warnings == "" and 'href="chapters/06_lora.html#claim-near-full"' in page
+    _, warnings = render("See {chapter}`the count <06#claim-near>`.", files=executed())
+    wanted = "chapter 06 has no 'claim-near'; did you mean 'claim-near-full'? Known: claim-near-full."
+    assert warnings.count("chapter role:") == 1 and wanted in warnings
+
+
 def test_a_number_of_a_chapter_that_was_not_executed_says_so(render) -> None:
     page, warnings = render("It is {number}`06 near-full`.")
     assert warnings == "" and "a number that chapter 6 has not measured yet" in page

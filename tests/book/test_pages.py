@@ -114,6 +114,11 @@ def test_the_whole_story_on_one_page_is_the_first_button_and_fills_four_sheets(s
     page.wait_for_timeout(300)  # until the page is laid out for paper
     sheets = page.pdf(format="A4").count(b"/Type /Page\n")
     assert 1 < sheets <= 4
+    letters = page.evaluate(
+        """[...document.querySelectorAll('.hs-drawing svg')].map(svg => Math.min(...[...svg.querySelectorAll('text')]
+        .map(text => parseFloat(getComputedStyle(text).fontSize) * svg.getScreenCTM().a)))"""
+    )
+    assert len(letters) == 4 and min(letters) >= 8 * 96 / 72, "the drawings' letters are at least 8 points high"
 
 
 def test_every_page_reads_without_javascript(site, pages, tab):

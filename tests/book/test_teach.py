@@ -8,8 +8,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "book" / "_ext"))
-from hs_chapters import NAMES  # noqa: E402
-from hs_graded import exercises, graded  # noqa: E402
+from hs_chapters import NAMES, tasks  # noqa: E402
+from hs_graded import about, graded  # noqa: E402
 from hs_reading import Exercise  # noqa: E402
 
 PAGE = (ROOT / "book" / "teach.md").read_text(encoding="utf-8")
@@ -49,10 +49,11 @@ def test_exercises_are_graded_by_kind_and_keep_their_own_numbers() -> None:
         ":::{exercise} Open *end*\n:kind: project\n:minutes: 60\n\nDo it.\n:::\n\n"
         "::::{exercise} Plain {term}`one <probe>`\nCount.\n::::\n\n:::{exercise} Guess\n:kind: predict\n:::\n"
     )
-    found = exercises(prose)
-    assert found == [(1, "Open end", "project", 60), (2, "Plain one", "", 0), (3, "Guess", "predict", 0)]
+    found = tasks(prose)
+    assert found == ((1, "Open end", "project", 60), (2, "Plain one", "", 0), (3, "Guess", "predict", 0))
+    assert [about(one) for one in found] == ["project · hard · 60 min", "", "predict · easy"]
     assert [one[0] for one in graded(found)] == [2, 3, 1]
     for path in sorted((ROOT / "notebooks").glob("[0-9]*.md")):
         text = path.read_text(encoding="utf-8")
-        assert len(exercises(text)) == len(re.findall(r"\{exercise\}", text))
-        assert {kind for _, _, kind, _ in exercises(text)} <= {"", *Exercise.KINDS}
+        assert len(tasks(text)) == len(re.findall(r"\{exercise\}", text))
+        assert {task.kind for task in tasks(text)} <= {"", *Exercise.KINDS}

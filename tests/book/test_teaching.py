@@ -46,6 +46,14 @@ def test_a_drawing_that_is_not_fit_is_one_sentence(svg: str, sentence: str, tmp_
         hs_teaching.checked(tmp_path / "y.svg")
 
 
+def test_the_page_of_drawings_shows_each_with_its_caption_and_chapter(render) -> None:
+    cell = {"cell_type": "markdown", "source": "# LoRA\n\n```{drawing} one\n:caption: A *thin* pair.\n```\n"}
+    files = {"chapters/06_lora.ipynb": json.dumps({"cells": [cell]}), "_static/drawings/one.svg": GOOD}
+    page, warnings = render("```{drawings}\n```", files=files)
+    assert warnings == "" and page.count("<figure") == 1
+    assert "<em>thin</em>" in page and 'href="chapters/06_lora.html"' in page and "<title>A</title>" in page
+
+
 def test_a_guess_unfolds_a_reason_for_each_choice(render) -> None:
     page, warnings = render(
         "## Part\n\n:::{guess} Which is *larger*?\n- [ ] One :: It is not.\n- [x] Two :: It is.\n:::\n"

@@ -24,10 +24,16 @@ def read(path: Path) -> str:
     return path.read_text(encoding="utf-8")
 
 
-def entries(glossary: str) -> list[str]:
-    """Every name that a glossary explains, small letters: the lines of its block that are not indented."""
+def blocks(glossary: str) -> list[list[str]]:
+    """The names of each entry of a glossary: the lines of its block that are not indented, up to one that is."""
     inside = glossary.partition("```{glossary}")[2].partition("```")[0]
-    return [line.strip().lower() for line in inside.split("\n") if line.strip() and not line.startswith(" ")]
+    heads = re.split(r"\n(?:[ ]+\S.*\n?)+", inside)
+    return [names for head in heads if (names := [line.strip() for line in head.split("\n") if line.strip()])]
+
+
+def entries(glossary: str) -> list[str]:
+    """Every name that a glossary explains, small letters."""
+    return [name.lower() for names in blocks(glossary) for name in names]
 
 
 def twice(names: Iterable[str]) -> list[str]:
@@ -48,7 +54,8 @@ def cited(page: str) -> set[str]:
     return {key.strip() for keys in CITE.findall(page) for key in keys.split(",")}
 
 
-GLOSSARY = entries(read(ROOT / "book" / "glossary.md"))
+GLOSSARY_PAGE = ROOT / "book" / "glossary.md"
+GLOSSARY = entries(read(GLOSSARY_PAGE))
 SOURCES = ENTRY.findall(read(ROOT / "book" / "references.bib"))
 
 
@@ -76,6 +83,63 @@ def test_the_bibliography_holds_each_source_once_and_none_that_no_page_names() -
     assert not set(SOURCES) - set().union(*(cited(read(path)) for path in PAGES))
 
 
+def without_code(page: str) -> str:
+    """A page without its front matter and its listings; what stands in a directive stays."""
+    page = re.sub(r"\A---\n.*?\n---\n", "", page, flags=re.S)
+    fence = re.compile(r"^(`{3,})(.*)\n((?:.*\n)*?)\1\s*$", flags=re.M)
+    return fence.sub(lambda f: "" if re.match(r"\{code-cell\}|\w|$", f[2].strip()) else f[3], page)
+
+
+def read_in_a_row(page: str) -> str:
+    """What a reader reads in a row: no headings, formulas, tables, titles or sources; roles stay as they are."""
+    page = without_code(page).partition("\n## Sources")[0]
+    page = re.sub(r"^(:{3,})\{(?:formula|notation)\}.*\n(?:.*\n)*?\1\s*$", "", page, flags=re.M)
+    return re.sub(r"^(?:#|\||:\w+:|:{3,}\{exercise\}).*$", "", page, flags=re.M)
+
+
+def unmistakable(name: str) -> bool:
+    """Two words, a hyphen, or several capitals: nobody writes that by chance, as one does *head* or *source*."""
+    return bool(re.search(r"[A-Z].*[A-Z]|[- ]|³", name))
+
+
+def place(name: str, plain: str) -> int:
+    """Where a name first stands, in one or in many; the length of the text where it does not."""
+    flags = re.NOFLAG if re.search("[A-Z]", name) else re.IGNORECASE
+    found = re.search(rf"(?<![\w-]){re.escape(name)}(?:e?s)?(?![\w-])", plain, flags)
+    return found.start() if found else len(plain)
+
+
+def unexplained(pages: Iterable[str], glossary: str) -> list[str]:
+    """The entries that pages, read in this order, use before one of them links to the entry."""
+    left, found = blocks(glossary), []
+    for page in map(read_in_a_row, pages):
+        plain = re.sub(r"\{[\w:]+\}`[^`]*`|`[^`\n]*`|\$[^$]*\$", lambda role: " " * len(role[0]), page)
+        links = [(" ".join(m[1].split()).lower(), m.start()) for m in TERM.finditer(page)]
+        for entry in list(left):
+            linked = min((at for name, at in links if name in map(str.lower, entry)), default=len(page))
+            if min((place(name, plain) for name in entry if unmistakable(name)), default=linked) < linked:
+                found.append(entry[0])
+            if linked < len(page):
+                left.remove(entry)
+    return found
+
+
+def test_a_reader_of_the_chapters_meets_no_term_before_it_is_linked_to_its_entry() -> None:
+    assert unexplained([read(path) for path in PAGES if path.parent.name == "notebooks"], read(GLOSSARY_PAGE)) == []
+
+
+@pytest.mark.parametrize("name", ["one-page", "decision-guide", "how-to-read", "try-it"])  # read by themselves
+def test_a_page_around_the_chapters_links_each_term_where_it_first_stands(name: str) -> None:
+    assert unexplained([read(ROOT / "book" / f"{name}.md")], read(GLOSSARY_PAGE)) == []
+
+
+def test_a_term_that_comes_before_its_link_is_seen() -> None:
+    glossary = "```{glossary}\nlinear probe\nprobe\n  One.\n\nLoRA\n  Two.\n\nhead\n  Three.\n```"
+    early = "# A linear probe\n\nLinear probes, then a {term}`probe`. The head.\n\n```{code-cell}\nLoRA\n```\n"
+    assert unexplained([early], glossary) == ["linear probe"]
+    assert unexplained(["A {term}`linear probe <probe>` with `LoRA`.", "A linear probe, LoRA."], glossary) == ["LoRA"]
+
+
 def test_the_readers_of_this_file_find_what_they_look_for() -> None:
     page = ":::{notation} A\nx | input | features\n:::\n\n{term}`Probes <probe>`, {term}`LoRA`, {cite:t}`a2020,b2021`."
     assert terms(page + "\n:symbols: r = rank | rank; q = query") == {"features", "probe", "lora", "rank"}
@@ -98,8 +162,7 @@ def american() -> dict[str, str]:
 
 def prose(page: str) -> str:
     """A page without its code, formulas, citations and addresses."""
-    page = re.sub(r"^(`{3,})(?:\{code-cell\}|\w*\n).*?^\1\s*$", "", page, flags=re.M | re.S)
-    return re.sub(r"\{cite[^`]*`[^`]*`|`[^`\n]*`|\$[^$]*\$|https?://\S+", "", page)
+    return re.sub(r"\{cite[^`]*`[^`]*`|`[^`\n]*`|\$[^$]*\$|https?://\S+", "", without_code(page))
 
 
 def foreign(page: str, spelt: dict[str, str]) -> list[str]:
@@ -111,7 +174,7 @@ def misspelt(*paths: Path) -> list[str]:
     """What codespell finds in some files or folders, the kept words aside."""
     pytest.importorskip("codespell_lib", reason="codespell is not installed: spelling is not checked")
     flags = ["--builtin", "clear,rare", "--quiet-level", "3", "--skip", "*.npz,*.json,*.js,*.css,*.svg,embedded,vendor"]
-    kept = ["--ignore-words-list", ",".join(word for word, _ in KEPT)]
+    kept = ["--ignore-words-list", ",".join(word for word, _ in KEPT), "--ignore-regex", "Teh, Yee Whye"]
     done = subprocess.run([sys.executable, "-m", "codespell_lib", *flags, *kept, *map(str, paths)],
                           capture_output=True, text=True, cwd=ROOT)  # fmt: skip
     assert not done.stderr, done.stderr
@@ -133,3 +196,5 @@ def test_the_spelling_tests_see_a_mistake(tmp_path: Path) -> None:
     assert [line.split(": ")[-1] for line in misspelt(tmp_path)] == ["Teh ==> The", "regresion ==> regression"]
     page = "The color of `color` and $color$.\n\n```{code-cell}\ncenter = 1\n```\n\nIt has practice.\n"
     assert foreign(page, american()) == ["color: write colour"]
+    page = "```{drawing} a\n```\n\nA color.\n\n```python\ncenter = 1\n```\n\n:::{guess} A center?\n:::\n"
+    assert foreign(page, american()) == ["color: write colour", "center: write centre"]
