@@ -46,6 +46,7 @@ def predict(
     items: Annotated[list[str], typer.Argument(help="Image files or texts; with --csv one folder or table.")],
     csv: Annotated[Path | None, typer.Option(help="Write a row for each file or row to this file.")] = None,
     text: Annotated[str, typer.Option(help="Column of a table that holds the texts, or the files.")] = "",
+    encoding: Annotated[str, typer.Option(help="Encoding of a table that is not UTF-8, as windows-1252.")] = "",
 ) -> None:
     """Class and probability of each image or text; exit status 1 when one could not be read."""
     from transferlib.datasets.found import printable
@@ -60,15 +61,16 @@ def predict(
             raise UserError(
                 f"--csv takes one folder or table, and {len(items)} were given: put the files into one folder."
             )
-        count, unreadable = write_answers(saved, items[0], csv, progress=True, column=text)
-        print(f"{count} {'files' if Path(items[0]).is_dir() else 'rows'}, {unreadable} of them unreadable: {csv}")
+        count, unreadable, cut = write_answers(saved, items[0], csv, progress=True, column=text, encoding=encoding)
+        long = f", {cut} longer than the model reads" if cut else ""
+        what = "files" if Path(items[0]).is_dir() else "rows"
+        print(f"{count} {what}, {unreadable} of them unreadable{long}: {csv}")
         raise typer.Exit(1 if unreadable else 0)
     table = saved.predict(items)
     for _, row in table.iterrows():
-        said = f"{row['class']}\t{row['probability']:.3f}" if row["class"] else f"unreadable\t{row['problem']}"
-        print(f"{printable(row['item'])}\t{said}")
-    if "problem" in table:
-        bad = table["problem"].ne("").sum()
+        said = [row["class"] or "unreadable"] + ([f"{row['probability']:.3f}"] if row["class"] else [])
+        print("\t".join([printable(row["item"]), *said, *filter(None, [row.get("problem")])]))
+    if bad := table["class"].eq("").sum():
         print(f"{bad} of {len(table)} could not be read.", file=sys.stderr)
         raise typer.Exit(1)
 
@@ -80,13 +82,14 @@ def next_labels(
     count: Annotated[int, typer.Option(help="How many to choose.")] = 20,
     csv: Annotated[Path | None, typer.Option(help="Write the list to this file, to fill in the labels.")] = None,
     text: Annotated[str, typer.Option(help="Column of a table that holds the texts.")] = "",
+    encoding: Annotated[str, typer.Option(help="Encoding of a table that is not UTF-8, as windows-1252.")] = "",
 ) -> None:
     """Which unlabelled examples to label first: the model is unsure of them, and they are unlike one another."""
     from transferlib.datasets.found import printable
     from transferlib.own_data.saved import load_model
     from transferlib.own_data.unlabelled import to_label
 
-    table, said = to_label(load_model(model), data, count, text, progress=True)
+    table, said = to_label(load_model(model), data, count, text, progress=True, encoding=encoding)
     if csv is not None:
         try:
             table.to_csv(csv, index=False, errors="backslashreplace")

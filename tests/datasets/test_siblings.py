@@ -321,3 +321,108 @@ def test_archives_with_a_password_with_twins_and_without_data(tmp_path: Path) ->
         collect(zipped("outer.zip", ("inner.zip", b"x")))
     with pytest.raises(UserError, match="damaged, or of another kind"):
         collect(table(tmp_path / "cut.zip", b"PK\x03\x04 and so on"))
+
+
+def labelled(path: Path, *labels: str, times: int = 4) -> Path:
+    """A table of ``times`` texts of each label."""
+    cells = [f'words {i} of {n},"{label}"\n' for n, label in enumerate(labels) for i in range(times)]
+    return table(path, "text,label\n" + "".join(cells))
+
+
+def test_blank_rows_and_headers_in_between_are_left_out_and_said(tmp_path: Path) -> None:
+    lines = rows().replace("words 2", "\n,\nwords 2").replace("words 6", "text,label\nwords 6") + "\n\n"
+    found = collect(table(tmp_path / "t.csv", lines))
+    assert len(found.items) == 8
+    assert "2 rows are blank and are left out: rows: '4', '5'." in found.notes
+    assert "1 rows repeat the header and are left out: rows: '10'." in found.notes
+
+
+def test_a_small_class_is_compared_with_its_look_alike_before_it_goes(tmp_path: Path) -> None:
+    found = collect(table(tmp_path / "t.csv", rows() + "more,A\n"))
+    assert found.classes == ["a", "b"]
+    assert "2 class names differ only in capitals; are they one class?: 'A', 'a'." in found.notes
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        (("-1", "0", "1"), ""),
+        (("True", "1", "0"), "2 class names look alike; are they one class?: '1', 'True'."),
+        (("red|blue", "red", "blue|green", "green"), "2 class names may be several labels of one example"),
+        (("red, blue", "red", "blue"), "'red, blue'."),
+        (("0,5", "1,0", "1,5", "0,0"), ""),
+        (("Korea, North", "Korea, South"), ""),
+        (tuple(map(str, range(30))), ""),
+        (tuple(map(str, range(40, 70))), "The labels are 30 different numbers, such as '40', '41', '42'"),
+        (tuple(f"2024-01-{day:02}" for day in range(1, 31)), "The labels are 30 dates, such as '2024-01-01'"),
+        (tuple(f"{day}.1.24" for day in range(1, 31)), "The labels are 30 dates, such as"),
+    ],
+)
+def test_labels_that_may_not_be_classes_are_pointed_at(tmp_path: Path, labels: tuple[str, ...], said: str) -> None:
+    found = collect(labelled(tmp_path / "t.csv", *labels))
+    assert set(found.classes) == set(labels)
+    assert said in " ".join(found.notes) if said else found.notes == []
+
+
+def test_what_a_mac_leaves_beside_the_only_folder_is_counted(tmp_path: Path) -> None:
+    root = photos(tmp_path / "p", "pets/cat", "pets/dog", "__MACOSX/pets/cat")
+    table(root / ".DS_Store", b"\0")
+    said = "2 hidden or system files beside the only folder are skipped: '.DS_Store', '__MACOSX'."
+    assert said in collect(root).notes
+
+
+def test_boxes_are_no_classes_whatever_lies_beside_them(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="holds 'Annotations', 'ImageSets', 'JPEGImages': pictures, and boxes"):
+        collect(photos(tmp_path / "voc", "JPEGImages", "Annotations", "ImageSets/Main"))
+    assert collect(photos(tmp_path / "faces", "mask", "no mask")).classes == ["mask", "no mask"]
+
+
+@pytest.mark.parametrize("ending", ["csv", "json", "parquet", "npy"])
+def test_class_folders_of_tables_are_one_sentence(tmp_path: Path, ending: str) -> None:
+    for name in ("pos", "neg"):
+        for i in range(3):
+            table(tmp_path / "d" / name / f"{i}.{ending}", "text\nwords\n")
+    with pytest.raises(UserError, match=rf"hold files of the kind \.{ending}: neither pictures nor texts"):
+        collect(tmp_path / "d")
+
+
+def test_a_form_for_answers_is_not_taken_for_the_data(tmp_path: Path) -> None:
+    photos(tmp_path / "k", "train_images", count=8)
+    table(tmp_path / "k" / "sample_submission.csv", "image_id,label\n0.png,0\n")
+    labels = "".join(f"train_images/{i}.png,{'ab'[i % 2]}\n" for i in range(8))
+    table(tmp_path / "k" / "train.csv", "image_id,label\n" + labels)
+    found = collect(tmp_path / "k", columns={"file": "image_id"})
+    assert found.classes == ["a", "b"]
+    assert (
+        "1 tables are forms for the answers of a competition and are not read: 'sample_submission.csv'." in found.notes
+    )
+
+
+def test_a_proposal_fits_the_table(tmp_path: Path) -> None:
+    photos(tmp_path / "p", "img", count=8)
+    numbers = "".join(f"{i},{'ab'[i % 2]}\n" for i in range(8))
+    with pytest.raises(UserError, match=r"Is it --file id --label breed\? The first row is the header"):
+        collect(table(tmp_path / "p" / "labels.csv", "id,breed\n" + numbers))
+    lines = [{"body": f"words {i}", "kind": "ab"[i % 2]} for i in range(8)]
+    with pytest.raises(UserError, match=r"Is it --text body --label kind\?$"):
+        collect(table(tmp_path / "t.jsonl", "\n".join(map(json.dumps, lines))))
+    with pytest.raises(UserError, match=r"its columns are 'year'. Name the columns"):
+        collect(table(tmp_path / "t.json", '[{"year": 1}, {"year": 2}]'))
+    wide = ",".join(f"pixel{i}" for i in range(784))
+    with pytest.raises(UserError, match=r"'pixel10' and 773 more\. Name the columns"):
+        collect(table(tmp_path / "w.csv", f"label,{wide}\n1{',0' * 784}\n"))
+
+
+def test_several_tables_in_one_json_are_asked_about(tmp_path: Path) -> None:
+    boxes: Any = {"info": {"year": 2024}, "images": [{"id": 1}], "annotations": [{"id": 1}], "categories": [{"id": 1}]}
+    with pytest.raises(UserError, match="is a COCO file: boxes or outlines"):
+        collect(table(tmp_path / "coco.json", json.dumps(boxes)))
+    with pytest.raises(UserError, match="holds 2 tables, 'may', 'june': save the one that is meant by itself"):
+        collect(table(tmp_path / "two.json", json.dumps({"may": [{"text": "a"}], "june": [{"text": "b"}]})))
+
+
+def test_the_path_of_another_machine_may_end_here(tmp_path: Path) -> None:
+    photos(tmp_path / "p", "images/cat", "images/dog")
+    lines = "".join(f"C:\\Users\\me\\images\\{name}\\{i}.png,{name}\n" for name in ("cat", "dog") for i in range(3))
+    with pytest.raises(UserError, match=r"cat\\\\0.png' the file 'images/cat/0.png'\? Then write it so"):
+        collect(table(tmp_path / "p" / "t.csv", "file,label\n" + lines))

@@ -99,6 +99,20 @@ def test_where_there_is_no_reason_that_is_said(made: Compared) -> None:
     assert "Your split is kept. 1 nearly equal pairs lie on both sides of it." in summary.facts(checked)
 
 
+def test_groups_are_counted_and_those_on_both_sides_of_a_given_split_named(made: Compared) -> None:
+    def told(splits: list[str]) -> str:
+        found = Collection("texts", None, ["a", "b", "c", "d"], [0, 1, 2, 0], CLASSES, ["p", "p", "q", "q"], splits, [])  # type: ignore[arg-type]
+        checked = data(made.draws.y, [2, 1, 1])
+        return " ".join(summary.facts(checked._replace(scan=checked.scan._replace(found=found))))
+
+    assert "They are of 2 groups, each on one side of every split." in told([])
+    torn = told(["train", "test", "test", "test"])
+    assert (
+        "1 groups lie on both sides of your split, so that it flatters: 'p'." in torn and "each on one side" not in torn
+    )
+    assert "both sides of your split, so" not in told(["train", "train", "test", "test"])
+
+
 def test_a_name_in_a_figure_is_no_formula_and_no_markup(made: Compared) -> None:
     from transferlib.course import figures
 

@@ -151,7 +151,7 @@ def test_unreadable_pictures_are_named_with_their_reason_and_the_rest_is_kept(ph
     note = seen.found.notes[-1]
     assert note.startswith("4 of 22 files cannot be read:")
     for part in (
-        "cat/empty.png (no image",
+        "cat/empty.png (an empty file)",
         "cat/huge.png (200×200 is above the limit",
         "cat/text.png (no image",
         "cat/truncated.png (",

@@ -20,10 +20,16 @@ def test_five_lines_and_the_notes(table: Path) -> None:
     columns = {"text": "review", "label": "stars", "group": "person", "split": "part"}
     lines = planned(table, "smoke", columns)
     assert [line.partition(":")[0] for line in lines] == ["Read", "Classes", "Split", "Ways", "Note", "Note"]
-    assert lines[0].startswith("Read: 12 texts below") and lines[1] == "Classes: 2: bad (6), good (6)"
+    assert lines[0] == f"Read: 12 texts from {str(table)!r}" and lines[1] == "Classes: 2: bad (6), good (6)"
     assert lines[2] == "Split: 8 to train, 4 to test; groups: 3, each on one side of every split"
     assert lines[3].endswith("fine-tuning; 2 draws in closed form, 2 trained")
     assert "separated by semicolons" in lines[4] and "no test part" in lines[5]
+
+
+def test_groups_on_both_sides_of_a_given_split_are_counted(table: Path) -> None:
+    table.write_text(table.read_text().replace(";p2;", ";p1;"))
+    lines = planned(table, "smoke", {"text": "review", "label": "stars", "group": "person", "split": "part"})
+    assert lines[2] == "Split: 8 to train, 4 to test; groups: 2, 1 of them on both sides of your split"
 
 
 def test_nothing_to_say_is_said(table: Path) -> None:

@@ -20,10 +20,10 @@ import uvicorn
 from PIL import Image
 
 from transferlib.errors import UserError
-from transferlib.own_data.saved import build, load_model, probe_classifier, save_model
+from transferlib.own_data.saved import SavedModel, build, load_model, probe_classifier, save_model
 from transferlib.own_data.serve import application, serve, text
 from transferlib.tuning import strategies
-from transferlib.tuning.probes import fit_probe
+from transferlib.tuning.probes import Probe, fit_probe
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
 
@@ -186,6 +186,29 @@ def test_a_model_of_texts_is_asked_with_json(tmp_path: Path) -> None:
             assert status == 422 and said["error"].startswith("Send one text"), wrong
         assert ask(port, "/predict", json.dumps({"text": "x" * 200_000}))[0] == 413
     assert text('{"text": "für"}'.encode()) == "für"
+
+
+def test_an_answer_says_where_a_text_was_cut() -> None:
+    class Words(torch.nn.Module):
+        """A text is its number of words, up to three: each is a token."""
+
+        out_features = 1
+
+        def tokenizer(self, text: str, **_: object) -> dict[str, list[str]]:
+            return {"input_ids": text.split()}
+
+        def encode(self, texts: list[str]) -> torch.Tensor:
+            return torch.tensor([[float(min(len(text.split()), 3))] for text in texts])
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x
+
+    model = probe_classifier(Words(), Probe(torch.tensor([[-1.0, 1.0]]), torch.zeros(2), 1.0))
+    about = {"kind": "texts", "size": 3, "classes": ["no", "yes"], "temperature": 1.0, "sha256": ""}
+    for port in running(application(SavedModel(model, about))):
+        for words, problem in (("a b c d e", "only the first 3 of its 5 tokens are read"), ("a b c", None)):
+            status, said, _ = ask(port, "/predict", json.dumps({"text": words}))
+            assert status == 200 and said["label"] == "yes" and said.get("problem") == problem
 
 
 def test_the_command_says_where_it_serves_and_an_address_that_is_taken_is_one_sentence(folder: Path) -> None:

@@ -1,5 +1,6 @@
 """What is said of pictures before they are read."""
 
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from PIL import Image
 
 from transferlib.datasets.collection import collect
+from transferlib.errors import UserError
 from transferlib.own_data.page import shown
 from transferlib.own_data.survey import survey
 
@@ -60,9 +62,42 @@ def test_what_would_be_left_out_is_counted_on_request(tmp_path: Path, monkeypatc
             Image.new("RGB", (9, 9)).save(tmp_path / name / f"{i}.png")
     (tmp_path / "a" / "notes.txt").write_text("no picture")
     Image.new("RGB", (30, 30)).save(tmp_path / "a" / "large.png")
-    monkeypatch.setattr("transferlib.own_data.survey.PIXEL_LIMIT", 500)
+    monkeypatch.setattr("transferlib.datasets.pictures.PIXEL_LIMIT", 500)
     assert survey(collect(tmp_path)).notes == []
     assert survey(collect(tmp_path), name_unreadable=True).notes == [
-        "2 of 8 files are no pictures that can be opened, or too large, and would be left out: 'a/large.png', "
-        "'a/notes.txt'."
+        "2 of 8 files cannot be read and would be left out: 'a/large.png (30×30 is above the limit of 500 pixels)', "
+        "'a/notes.txt (no image in a format that is read here)'."
     ]
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "a pointer of Git LFS: run git lfs pull"),
+        (b"\n<!DOCTYPE html><html>", "a web page"),
+        (bytes(128) + b"DICM", "DICOM: export it as PNG"),
+        (b"\x93NUMPY\x01\x00", "an array of numpy: save it as PNG"),
+        (b"", "an empty file"),
+        (b"\0\0\0\x18ftypmp42", "no image in a format that is read here"),
+    ],
+)
+def test_files_that_are_no_pictures_are_called_by_their_kind(tmp_path: Path, content: bytes, why: str) -> None:
+    for name in ("a/0.jpg", "a/1.jpg", "a/2.jpg", "b/0.jpg", "b/1.jpg", "b/2.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(UserError, match=f"None of the 6 items in .* can be read: {why}"):
+        survey(collect(tmp_path), name_unreadable=True)
+
+
+def test_colours_of_sixteen_bits_are_said(tmp_path: Path) -> None:
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return len(data).to_bytes(4, "big") + name + data + zlib.crc32(name + data).to_bytes(4, "big")
+
+    head = chunk(b"IHDR", bytes([0, 0, 0, 4, 0, 0, 0, 4, 16, 2, 0, 0, 0]))  # 4 × 4 pixels of three times 16 bits
+    body = chunk(b"IDAT", zlib.compress(bytes(4 * (1 + 4 * 6)))) + chunk(b"IEND", b"")
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        for i in range(3):
+            Image.new("RGB", (9, 9)).save(tmp_path / name / f"{i}.png")
+    (tmp_path / "a" / "wide.png").write_bytes(b"\x89PNG\r\n\x1a\n" + head + body)
+    assert any(note.startswith("1 pictures have colours of 16 bits") for note in survey(collect(tmp_path)).notes)

@@ -50,6 +50,9 @@ def test_rows_that_have_a_label_are_not_asked_for_again(plane: SavedModel, tmp_p
     )
     table, _ = to_label(plane, tmp_path / "t.csv", text="said")
     assert sorted(table["example"]) == ["0 -1", "1 1"]
+    (tmp_path / "w.csv").write_bytes("text;café\n0 1;x\n;\n1 1;\n".encode("windows-1252"))
+    table, said = to_label(plane, tmp_path / "w.csv", encoding="windows-1252")
+    assert len(table) == 2 and "1 could not be read: row 3 (an empty text)" in said
     (tmp_path / "t.jsonl").write_text('{"text": "1 2"}\n{"text": "0.1 3"}\n')
     assert to_label(plane, tmp_path / "t.jsonl")[0]["example"].tolist() == ["0.1 3", "1 2"]
 

@@ -8,10 +8,8 @@ these is unpacked into the cache first.
 """
 
 import os
-import re
-import unicodedata
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,10 +17,10 @@ import numpy as np
 
 from transferlib.datasets import archives, tables, walk
 from transferlib.datasets.found import TEST, TRAIN, VALIDATION, Collection, printable, said
+from transferlib.datasets.labels import alike, counted, several
 from transferlib.errors import UserError
 
 FEWEST = 3  # examples of a class: two to learn from and one to test on
-MANY_VALUES = 20  # different decimals among the labels, above which they are measurements
 
 
 def collect(
@@ -71,7 +69,7 @@ def _collected(
         root, stepped = walk.stepped(root)
         notes += stepped
     chosen = {role: name for role, name in (columns or {}).items() if name}
-    table = root if root.is_file() else tables.inside(root)
+    table = root if root.is_file() else tables.inside(root, notes)
     if table is not None:
         if table not in (root, Path(path).expanduser()):
             notes.append(f"The table {table.name!r} in the folder is read.")
@@ -81,10 +79,8 @@ def _collected(
     else:
         found = walk.folder(root)
     found = _parts(replace(found, notes=[*notes, *found.notes]), str(path))
-    if fewest:
-        _measurements(found, str(path))
-        found = one_sided(_classes(found, fewest, str(path)))
-    return _alike(found)
+    found = several(alike(found))
+    return one_sided(_classes(counted(found, str(path)), fewest, str(path))) if fewest else found
 
 
 def _parts(found: Collection, path: str) -> Collection:
@@ -136,42 +132,6 @@ def one_sided(found: Collection) -> Collection:
     if len(set(found.y)) < 2:
         raise UserError(f"Fewer than two classes are on both sides of your split. {' '.join(found.notes)}")
     return renumbered(found)
-
-
-def _measurements(found: Collection, path: str) -> None:
-    """Stop where the labels are numbers of a scale."""
-    try:
-        values = [float(name.replace(",", ".")) for name in found.classes]
-    except ValueError:
-        return
-    decimals = any(value != round(value) for value in values if np.isfinite(value))
-    if len(values) > MANY_VALUES and (decimals or len(values) > len(found.y) / 2):
-        raise UserError(
-            f"The labels of {printable(path)!r} are {len(values)} different numbers, such as "
-            f"{', '.join(map(repr, found.classes[:3]))}: these look like measurements, and this report is for classes. "
-            "Cut them into a few classes, as low, middle and high."
-        )
-
-
-def _alike(found: Collection) -> Collection:
-    """Names that differ only in case, or in how a number, a space or an accent is written, are pointed at."""
-    kinds: list[tuple[str, Callable[[str], str]]] = [("differ only in capitals", str.casefold), ("look alike", _loose)]
-    seen: set[str] = set()
-    for what, form in kinds:
-        times = Counter(form(name) for name in found.classes)
-        alike = [name for name in found.classes if times[form(name)] > 1]
-        if set(alike) - seen:
-            found = found.noted(said(len(alike), f"class names {what}; are they one class?", alike))
-        seen |= set(alike)
-    return found
-
-
-def _loose(name: str) -> str:
-    plain = re.sub(r"[\s_-]+", " ", unicodedata.normalize("NFKC", name).casefold()).strip()
-    try:
-        return repr(float(plain.replace(",", ".")))
-    except ValueError:
-        return plain
 
 
 def renumbered(found: Collection) -> Collection:

@@ -123,8 +123,16 @@ def _rows_of(file: Path, value: Any) -> Any:
     inner = list(value.values())
     if len(value) > 1 and all(map(split_named, value)) and all(map(_is_rows, inner)):
         return [{"split": part, **row} for part, rows in value.items() for row in rows]  # {"train": [{…}], "test": …}
-    if len(lists := [v for v in inner if _is_rows(v)]) == 1:
-        return lists[0]  # {"data": [{…}, …]}
+    if {"images", "annotations"} <= set(value):
+        raise UserError(
+            f"{str(file)!r} is a COCO file: boxes or outlines in pictures, and no class of whole pictures. Give a "
+            "table with a row for each picture: its file and its label."
+        )
+    if len(lists := [name for name, v in value.items() if _is_rows(v)]) == 1:
+        return value[lists[0]]  # {"data": [{…}, …]}
+    if lists:
+        names = ", ".join(map(repr, lists[:5]))
+        raise UserError(f"{str(file)!r} holds {len(lists)} tables, {names}: save the one that is meant by itself.")
     if not all(isinstance(v, (list, dict)) for v in inner):
         return [value]
     if any(isinstance(v, dict) and not all(map(str.isdecimal, v)) for v in inner):

@@ -5,13 +5,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from transferlib.datasets.found import PICTURES, TRAIN, said, split_named
+from transferlib.datasets.found import ARROW, JSON, PICTURES, TRAIN, said, split_named
+from transferlib.datasets.rows import near
 from transferlib.errors import UserError, nearest
 
 LABEL, TEXT = ("label", "class", "category", "target"), ("text", "sentence")
 FILE = ("file", "path", "image", "filename", "file_name", "filepath", "file_path", "image_path")
 GROUP = ("group", "patient", "patient_id", "subject", "subject_id")
 ROLES = {"text": TEXT, "file": FILE, "label": LABEL, "group": GROUP, "split": ("split",)}
+SHOWN = 12  # names of columns in one sentence
 TRUTH = {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}
 
 
@@ -46,8 +48,10 @@ def chosen_columns(
         columns.pop("file")
     if "label" not in columns or not {"file", "text"} & set(columns):
         wanted = "'label'" if "label" not in columns else "'file' (images) or 'text'"
-        listed = ", ".join(map(repr, table.columns))
-        raise UserError(f"{str(path)!r} has no column {wanted}: its columns are {listed}. {_proposal(table, columns)}")
+        more = f" and {len(table.columns) - SHOWN} more" if len(table.columns) > SHOWN else ""
+        listed = ", ".join(map(repr, table.columns[:SHOWN])) + more
+        hint = _proposal(path, table, columns, root)
+        raise UserError(f"{str(path)!r} has no column {wanted}: its columns are {listed}. {hint}")
     for role, name in columns.items():
         same = [other for other in table.columns if other.strip().lower() == name.strip().lower()]
         if len(same) > 1 and role not in chosen:
@@ -82,15 +86,17 @@ def _split_column(
     return columns, table
 
 
-def _proposal(table: pd.DataFrame, columns: Mapping[str, str]) -> str:
+def _proposal(path: Path, table: pd.DataFrame, columns: Mapping[str, str], root: Path) -> str:
     """What to type: with two columns, both of their names."""
-    if len(table.columns) == 1:
+    lines = path.suffix.lower() not in (*JSON, *ARROW) and not path.is_dir()
+    if len(table.columns) == 1 and lines:
         return "Columns are separated by commas, semicolons, tabs or vertical bars, or by what a first line sep= names."
     if len(table.columns) != 2:
         return "Name the columns: --label COLUMN, and --text COLUMN or --file COLUMN."
     fewest = sorted(reversed(table.columns), key=lambda name: table[name].nunique())  # values: the labels
     left = columns.get("label") or next(name for name in fewest if name not in columns.values())
     other = next(name for name in table.columns if name != left)
-    files = table[other].str.lower().str.endswith(PICTURES).mean() > 0.5
+    files = table[other].str.lower().str.endswith(PICTURES).mean() > 0.5 or near(root, table[other].iloc[0].strip())
     quoted = [f"'{name}'" if " " in name else name for name in (other, left)]
-    return f"Is it --{'file' if files else 'text'} {quoted[0]} --label {quoted[1]}? (The first row is the header.)"
+    header = " The first row is the header: put one there, with the columns' names, if it is data." if lines else ""
+    return f"Is it --{'file' if files else 'text'} {quoted[0]} --label {quoted[1]}?{header}"

@@ -46,8 +46,11 @@ def _other(path: Path, why: str, data: bytes) -> str:
     )
 
 
-def read(path: Path, encoding: str = "") -> tuple[pd.DataFrame, list[str]]:
+def read(path: Path, encoding: str = "", every: bool = False) -> tuple[pd.DataFrame, list[str]]:
     """The table, all of it text, and what is to be said: its delimiter where the file's name does not say it.
+
+    Left out and said, unless ``every`` row is wanted: blank ones, and those that repeat the header, as where files were
+    put one behind the other. Blank lines at the end of a file are none of its rows.
 
     Raises ``UserError`` for an empty file, a quotation mark that is never closed, and rows with more fields than the
     header.
@@ -68,9 +71,11 @@ def read(path: Path, encoding: str = "") -> tuple[pd.DataFrame, list[str]]:
     if twice := sorted({name for name in header if header.count(name) > 1}):
         raise UserError(f"{str(path)!r} has two columns called {twice[0]!r}: rename one of them.")
     width, body = len(header), [(line, [*row]) for line, row in lines[1:]]
+    if not every:
+        body = _filled(body, lines[0][1], notes)
     if not body:
         raise UserError(f"{str(path)!r} has a header, {header[0]!r} and so on, and no rows.")
-    if width == 1 and len(wide := {len(row) for _, row in body}) == 1 and wide != {1}:
+    if width == 1 and len(wide := {len(row) for _, row in body if row}) == 1 and wide != {1}:
         raise UserError(
             f"The first line of {str(path)!r}, {header[0][:60]!r}, has one field and the others have {wide.pop()}: "
             "delete what stands above the names of the columns."
@@ -87,6 +92,17 @@ def read(path: Path, encoding: str = "") -> tuple[pd.DataFrame, list[str]]:
         notes.append(said(len(short), f"rows have fewer fields than the {width} of the header: rows", short))
     rows = [(row + [""] * width)[:width] for _, row in body]
     return pd.DataFrame(rows, [line for line, _ in body], header, dtype=str), notes
+
+
+def _filled(body: list[tuple[int, list[str]]], header: list[str], notes: list[str]) -> list[tuple[int, list[str]]]:
+    """The rows that hold something other than the header."""
+    blank = [str(line) for line, row in body if not any(cell.strip() for cell in row)]
+    again = [str(line) for line, row in body if row == header]
+    for which, what in ((blank, "rows are blank and are left out: rows"),
+                        (again, "rows repeat the header and are left out: rows")):  # fmt: skip
+        if which:
+            notes.append(said(len(which), what, which))
+    return [(line, row) for line, row in body if any(cell.strip() for cell in row) and row != header]
 
 
 def _delimiter(text: str, usual: str) -> str:
@@ -111,17 +127,19 @@ def _delimiter(text: str, usual: str) -> str:
 
 
 def _rows(path: Path, text: str, mark: str, skipped: int) -> list[tuple[int, list[str]]]:
-    """(number of its first line, counted from 1 in the file; fields) of each row that is not blank."""
+    """(number of its first line, counted from 1 in the file; fields) of each row from the header to the last one."""
     before = csv.field_size_limit(2**31 - 1)  # a text may be long
     try:
         for strict in (True, False):  # not strict: a quotation mark inside a field is a character
-            rows, start = [], 1 + skipped
+            rows, start = list[tuple[int, list[str]]](), 1 + skipped
             reader = csv.reader(io.StringIO(text, newline=""), delimiter=mark, strict=strict)
             try:
                 for row in reader:
-                    if any(cell.strip() for cell in row):
+                    if rows or any(cell.strip() for cell in row):
                         rows.append((start, row))
                     start = reader.line_num + 1 + skipped
+                while rows and not rows[-1][1]:
+                    rows.pop()
                 if not strict and (broken := [line for line, row in rows if "\n" in "".join(row)]):
                     # Marks that nothing closes would make one row of two, without a word.
                     raise UserError(

@@ -17,6 +17,10 @@ PIXEL_LIMIT = 50_000_000  # a picture that unpacks to more is more likely an att
 # Pillow would hand EPS to another program, and follow what some rarer formats ask for.
 FORMATS = ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "ICO", "TGA", "JPEG2000"]
 BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1")
+# Files under a picture's name that are none, by how they begin.
+NONE = {b"version https://git-lfs": "a pointer of Git LFS: run git lfs pull", b"<!doctype html": "a web page",
+        b"<html": "a web page", b"<svg": "SVG: export it as PNG", b"<?xml": "XML", b"%pdf": "PDF: export it as PNG",
+        b"8bps": "Photoshop: export it as PNG", b"\x93numpy": "an array of numpy: save it as PNG"}  # fmt: skip
 DEEP = ("I", "F")  # with I;16 and its kin: one number a pixel, of more than 8 bits
 
 
@@ -28,15 +32,22 @@ class Look(NamedTuple):
     moving: bool
     range: tuple[float, float] | None = None
     whole: bool = True  # whole numbers
+    cut: bool = False  # colours of 16 bits, of which Pillow reads the upper 8
 
 
 @contextmanager
 def opened(file: Path) -> Iterator[Image.Image]:
-    """The picture, not yet unpacked. Raises what Pillow raises, and ``ValueError`` for HEIC without pillow-heif."""
+    """The picture, not yet unpacked. Raises what Pillow raises, and ``ValueError`` for what is known to be none."""
     if not file.is_file():  # a pipe would be waited for, without end
         raise ValueError("not a regular file")
     with file.open("rb") as stream:
-        head = stream.read(12)
+        head = stream.read(132)
+    if not head:
+        raise ValueError("an empty file")
+    if head[128:] == b"DICM":
+        raise ValueError("DICOM: export it as PNG")
+    if known := next((what for start, what in NONE.items() if head.lstrip().lower().startswith(start)), ""):
+        raise ValueError(known)
     formats = FORMATS
     if head[4:8] == b"ftyp" and head[8:12] in BRANDS:  # whatever the file is called
         needs("pillow_heif", "data", "HEIC: export it as JPEG; reading it here")
@@ -51,10 +62,11 @@ def opened(file: Path) -> Iterator[Image.Image]:
 def look(file: Path) -> Look:
     """Size and kind of a picture; only one of more than 8 bits is unpacked. Raises as :func:`read`."""
     with opened(file) as image:
-        plain = Look(image.size, image.has_transparency_data, bool(getattr(image, "is_animated", False)))
+        moving, wide = bool(getattr(image, "is_animated", False)), ";16" in str(getattr(image, "tile", ""))
+        plain = Look(image.size, image.has_transparency_data, moving, cut=wide and not _deep(image))
         if not _deep(image):
             return plain
-        _within_limit(image)
+        within_limit(image.size)
         values = np.asarray(image)
         return plain._replace(range=(float(values.min()), float(values.max())), whole=values.dtype.kind in "iu")
 
@@ -67,7 +79,7 @@ def read(file: Path, size: int, span: tuple[float, float] | None = None) -> Tens
     that are no numbers, and for ones outside 16 bits without a ``span``.
     """
     with opened(file) as image:
-        _within_limit(image)
+        within_limit(image.size)
         # JPEG: a photo is unpacked at 1/2, 1/4 or 1/8 where that leaves half as much again as is needed.
         image.draft("RGB", (3 * size // 2, 3 * size // 2))
         upright = ImageOps.exif_transpose(image)
@@ -120,6 +132,7 @@ def _deep(image: Image.Image) -> bool:
     return image.mode in DEEP or image.mode.startswith("I;16")
 
 
-def _within_limit(image: Image.Image) -> None:
-    if image.width * image.height > PIXEL_LIMIT:
-        raise ValueError(f"{image.width}×{image.height} is above the limit of {PIXEL_LIMIT} pixels")
+def within_limit(size: tuple[int, int]) -> None:
+    """Raises ``ValueError`` for more pixels than are unpacked."""
+    if size[0] * size[1] > PIXEL_LIMIT:
+        raise ValueError(f"{size[0]}×{size[1]} is above the limit of {PIXEL_LIMIT} pixels")

@@ -2,6 +2,7 @@
 
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
@@ -75,30 +76,44 @@ def _hint(home: Path, gone: list[str]) -> str:
     name = gone[0] if gone else ""
     if name.split(":")[0] in ("http", "https", "ftp", "s3", "gs"):
         return " Addresses are not fetched: download the files first."
-    if not gone or len(name) > 255:
-        return ""
-    last = Path(name.replace("\\", "/")).name
-    places = [home, *sorted(p for p in home.iterdir() if p.is_dir())[:20], (home / name).parent]
-    for place in (place for place in places if place.is_dir()):
-        for file in place.iterdir():
-            ended = file.suffix.lower() in PICTURES and file.stem.casefold() == last.casefold()
-            if file.is_file() and (ended or file.name.casefold() == last.casefold()):
-                return f" Is {name!r} the file {os.path.relpath(file, home)!r}? Then write it so."
+    if file := near(home, name):
+        return f" Is {name!r} the file {os.path.relpath(file, home)!r}? Then write it so."
     return ""
+
+
+def near(home: Path, name: str) -> Path | None:
+    """A file that ``name`` may mean: the end of the path, or its last part, with the ending of a picture or without."""
+    if not name or len(name) > 255:
+        return None
+    parts = Path(name.replace("\\", "/")).parts
+    for start in range(1, len(parts)):  # the path of another machine: C:/Users/me/photos/cat/0.jpg
+        if _is_file(inside := home.joinpath(*parts[start:])):
+            return inside
+    places = [home, *sorted(p for p in home.iterdir() if p.is_dir())[:20], (home / name).parent]
+    with suppress(OSError, ValueError):  # a folder that may not be looked into, a name that cannot be one
+        for place in (place for place in places if place.is_dir()):
+            for file in place.iterdir():
+                ended = file.suffix.lower() in PICTURES and file.stem.casefold() == parts[-1].casefold()
+                if file.is_file() and (ended or file.name.casefold() == parts[-1].casefold()):
+                    return file
+    return None
 
 
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
-    except OSError:  # a name that is too long
+    except (OSError, ValueError):  # a name that is too long, or holds a zero
         return False
+
+
+def named(home: Path, file: str) -> str:
+    """``file`` as it is, or with the slashes of this system where it is written with those of Windows."""
+    return file.replace("\\", "/") if "\\" in file and not _is_file(home / file) else file
 
 
 def _placed(home: Path, file: str, gone: list[str], away: list[str]) -> str:
     """The path below ``home``; a name that leads elsewhere, or to nothing, as it is, and in one of the lists."""
-    way = file
-    if not _is_file(home / file) and "\\" in file:
-        way = file.replace("\\", "/")
+    way = named(home, file)
     # A link counts where it stands: only the way itself may not lead out.
     normal = os.path.relpath(os.path.normpath(home.absolute() / way), home.absolute())
     if normal.split("/")[0] == "..":

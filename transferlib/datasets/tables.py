@@ -36,15 +36,19 @@ def is_office(file: Path) -> bool:
     return file.suffix.lower() in OFFICE
 
 
-def inside(folder: Path) -> Path | None:
+def inside(folder: Path, notes: list[str]) -> Path | None:
     """The table that a folder without class folders holds, or the folder itself where a data set was saved in it.
 
+    A competition's form for answers is passed over, and said.
     Raises ``UserError`` where several tables lie in it that are no parts of a split.
     """
     inner = [p for p in folder.iterdir() if not is_system(p.name)]
     if columnar.shards(folder):
         return folder
     files = [p for p in inner if p.suffix.lower() in (*DELIMITED[:3], *JSON) and p.is_file()]
+    if forms := sorted(p.name for p in files if _is_form(p.stem)):
+        notes.append(said(len(forms), "tables are forms for the answers of a competition and are not read", forms))
+        files = [p for p in files if p.name not in forms]
     named = _metadata(folder)
     if named and (named[0][0].parent != folder or len(files) == 1):
         return folder if named[0][0].parent != folder else named[0][0]
@@ -54,8 +58,16 @@ def inside(folder: Path) -> Path | None:
         return None
     if len(files) > 1 and not _split_tables(folder):
         names = ", ".join(repr(printable(file.name)) for file in sorted(files)[:5])
-        raise UserError(f"{printable(str(folder))!r} holds {len(files)} tables, {names}: give the one that is meant.")
+        raise UserError(
+            f"{printable(str(folder))!r} holds {len(files)} tables, {names}: give the one that is meant, or one that "
+            "holds the rows of all with a column of labels."
+        )
     return files[0] if len(files) == 1 else folder
+
+
+def _is_form(stem: str) -> bool:
+    """Whether a table is called as a competition's form for answers, whose labels are made up."""
+    return stem.lower().replace("_", "").replace("-", "").startswith("samplesub")
 
 
 def _split_tables(folder: Path) -> list[tuple[Path, str]]:

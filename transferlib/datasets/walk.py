@@ -27,7 +27,8 @@ TABLES = (*DELIMITED[:3], *JSON, *ARROW)
 SYSTEM = {"__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "@eadir", "icon\r", "$recycle.bin", "#recycle",
           "#snapshot", "@tmp", "system volume information", "lost+found", "__pycache__", "picasa.ini"}  # fmt: skip
 # Folders that lie beside each other where boxes or outlines are the labels: no classes.
-BOXED = {"images", "image", "img", "imgs", "jpegimages", "labels", "annotations", "masks", "mask", "segmentation"}
+BOXED = ({"images", "image", "img", "imgs", "jpegimages"},
+         {"labels", "annotations", "masks", "mask", "segmentation", "groundtruth", "gt"})  # fmt: skip
 
 
 def is_system(name: str) -> bool:
@@ -42,16 +43,19 @@ def is_system(name: str) -> bool:
 def stepped(root: Path) -> tuple[Path, list[str]]:
     """``root``, or the folder inside it that is alone there and holds folders or tables, and so on; and what to say."""
     top = root
-    beside: list[str] = []
+    beside, hidden = list[str](), list[str]()
     while len(inner := _folders(root)) == 1 and not _up(inner[0]) and (_folders(inner[0]) or _tables(inner[0])):
         files = _files(root)
         if any(file.suffix.lower() in TABLES for file in files):
             break
         beside += [str(file.relative_to(top)) for file in files]
+        hidden += sorted(str(p.relative_to(top)) for p in root.iterdir() if is_system(p.name))
         root = inner[0]
     if root == top:
         return root, []
     notes = [said(len(beside), "files lie beside the only folder and are not used", beside)] if beside else []
+    if hidden:
+        notes.append(said(len(hidden), "hidden or system files beside the only folder are skipped", hidden, shown=5))
     return root, [f"The folders are in the only folder, {printable(str(root.relative_to(top)))!r}: it is read.", *notes]
 
 
@@ -87,10 +91,16 @@ def folder(root: Path) -> Collection:
         )
     if not rows:
         raise UserError(f"{shown!r} holds no readable image: put the images of each class into a sub-folder.")
-    if len(names) > 1 and {name.casefold() for name in names} <= BOXED:
+    if all(kind & {name.casefold() for name in names} for kind in BOXED):
         raise UserError(
             f"{shown!r} holds {', '.join(map(repr, sorted(names)))}: pictures, and boxes or outlines in them, but no "
             "classes of whole pictures. Put the pictures of each class into a sub-folder, or give a table."
+        )
+    if all(Path(file).suffix.lower() in (*TABLES, ".npy", ".npz") for file, _ in rows):
+        kinds = ", ".join(sorted({Path(file).suffix.lower() for file, _ in rows}))
+        raise UserError(
+            f"The folders of {shown!r} hold files of the kind {kinds}: neither pictures nor texts of one example each. "
+            "Put the rows into one table with a column of labels, or each picture into a file of its own."
         )
     if bare := sorted(names - {label for _, label in rows}):
         notes.append(said(len(bare), "class folders hold no files", bare))
@@ -174,7 +184,8 @@ def _inner_classes(rows: list[tuple[str, str]], notes: list[str]) -> None:
     if len(kinds) > 1 and len(kinds[0]) > 1 and "" not in kinds[0] and all(kind == kinds[0] for kind in kinds):
         outer, inner = (", ".join(map(repr, sorted(names)[:5])) for names in (inside, kinds[0]))
         notes.append(f"Each of the folders {outer} holds folders called {inner}: the outer ones are taken for the "
-                     "classes. If the inner ones are, call the outer ones train and test.")  # fmt: skip
+                     "classes. If the inner ones are, call the outer ones train and test, or, where they are patients, "
+                     "give a table of file, label and group.")  # fmt: skip
 
 
 def files_below(folder: Path, skipped: list[Path], circles: list[Path] | None = None) -> Iterator[Path]:

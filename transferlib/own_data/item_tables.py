@@ -11,17 +11,17 @@ from transferlib.datasets.tables import is_office
 from transferlib.errors import UserError, nearest
 
 
-def whole(path: Path) -> tuple[pd.DataFrame, Path]:
-    """All rows of a table, as text, and the folder from which its files are named.
+def whole(path: Path, encoding: str = "") -> tuple[pd.DataFrame, Path]:
+    """All rows of a table, blank ones too, as text, and the folder from which its files are named.
 
     Raises ``UserError`` for no table, and for what :func:`transferlib.datasets.collection.collect` refuses in one.
     """
     if not path.is_file() or is_office(path) or path.suffix.lower() in PICTURES:
         raise UserError(f"{str(path)!r} is no folder and no table that is read here: give a folder, or a CSV file.")
     if path.suffix.lower() in (*JSON, *ARROW):
-        table, root, _ = columnar.read([(path, "")])
+        table, root, _ = columnar.read([(path, "")], encoding)
         return table, root
-    return delimited.read(path)[0], path.parent
+    return delimited.read(path, encoding, every=True)[0], path.parent
 
 
 def holding(path: Path, table: pd.DataFrame, kind: str, column: str = "") -> str:

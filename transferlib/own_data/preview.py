@@ -9,6 +9,7 @@ from transferlib.datasets.collection import collect
 from transferlib.datasets.found import Collection, printable
 from transferlib.own_data.draws import effort
 from transferlib.own_data.machine import check_home, sharing
+from transferlib.own_data.splits import torn
 from transferlib.own_data.survey import survey
 from transferlib.own_data.ways import NAMES
 
@@ -22,10 +23,10 @@ def planned(data: str | Path, profile: str, columns: Mapping[str, str], encoding
     check_home()
     _, notes = sharing()
     found = collect(data, columns=columns, encoding=encoding).noted(*notes)
-    return preview(survey(found, name_unreadable=True), profile)
+    return preview(survey(found, name_unreadable=True), profile, str(data))
 
 
-def preview(found: Collection, profile: str = "cpu") -> list[str]:
+def preview(found: Collection, profile: str = "cpu", source: str = "") -> list[str]:
     """Examples and classes, the split, groups, the ways and how often each is run; then a line for each note."""
     counts, spend = Counter(found.y), effort(profile, found.kind)
     what = "pictures" if found.kind == "images" else "texts"
@@ -34,10 +35,12 @@ def preview(found: Collection, profile: str = "cpu") -> list[str]:
     split = "drawn at random, three in ten to test on"
     if found.splits:
         split = ", ".join(f"{count} to {part}" for part, count in sorted(Counter(found.splits).items(), reverse=True))
-    groups = f"{len(set(found.groups))}, each on one side of every split" if found.groups else "none given"
+    both = len(torn(found))
+    sides = f"{both} of them on both sides of your split" if both else "each on one side of every split"
+    groups = f"{len(set(found.groups))}, {sides}" if found.groups else "none given"
     ways = ", ".join(NAMES[found.kind].values())
     return [
-        f"Read: {len(found.y)} {what} below {printable(str(found.root))!r}",
+        f"Read: {len(found.y)} {what} from {printable(source or str(found.root))!r}",
         f"Classes: {len(found.classes)}: {', '.join(classes)}{more}",
         f"Split: {split}; groups: {groups}",
         f"Ways: {ways}; {len(spend['seeds'])} draws in closed form, {spend['few']} trained",

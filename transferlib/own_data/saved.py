@@ -22,6 +22,7 @@ from transferlib.backbones.word_counts import HashedWords
 from transferlib.datasets.pictures import read
 from transferlib.errors import UserError, nearest
 from transferlib.own_data.depth import at_depth
+from transferlib.own_data.window import cut
 from transferlib.tuning.probes import Probe
 from transferlib.tuning.strategies import Classifier
 from transferlib.tuning.training import logits
@@ -42,7 +43,8 @@ class SavedModel:
 
         One file, or one text, is taken as a list of one.
         probability = softmax(scores · temperature). An item that cannot be read has an empty class and the reason in
-        the column ``problem``, which is there only then. Raises ``UserError`` for no item.
+        the column ``problem``, which is there only then; a text that is longer than the model reads has its class, and
+        says so there. Raises ``UserError`` for no item.
         """
         items = [items] if isinstance(items, (str, Path)) else list(items)
         if not items:
@@ -64,6 +66,9 @@ class SavedModel:
             table.loc[rows, "probability"] = p.max(1).values.numpy()
             for c, name in enumerate(self.about["classes"]):
                 table.loc[rows, f"p({name})"] = p[:, c].numpy()
+        if self.about["kind"] == "texts":
+            said = {i: cut(self.model.backbone, text, self.about["size"]) for i, text in enumerate(names)}
+            problems |= {i: words for i, words in said.items() if words}
         if problems:
             table["problem"] = [problems.get(i, "") for i in range(len(items))]
         return table

@@ -7,6 +7,7 @@ pictures are in memory at a time, and the table of features: half a gigabyte for
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -24,6 +25,7 @@ from transferlib.datasets.pictures import opened, read
 from transferlib.errors import UserError
 from transferlib.own_data.depth import at_depth
 from transferlib.own_data.store import seen_rows, seen_store
+from transferlib.own_data.window import tokens
 from transferlib.runs.provenance import digest, modules_key
 
 T = TypeVar("T")
@@ -54,7 +56,7 @@ def fitting_size(found: Collection, looked_at: int = 200) -> int:
     picked = [found.items[i] for i in np.random.default_rng(0).permutation(len(found.items))[:looked_at]]
     if found.kind == "texts":
         return 32 if np.median([len(text.split()) for text in picked]) <= 24 else 128  # a word is 1.3 tokens
-    sizes = [_try(_header, found, item) for item in picked]
+    sizes = [attempt(_header, found, item) for item in picked]
     return 128 if np.median([min(wh) for wh in sizes if not isinstance(wh, Exception)] or [0]) >= 128 else 64
 
 
@@ -67,9 +69,9 @@ def scan(found: Collection, *, size: int = 64, backbone: str = "", device: str =
         UserError: nothing can be read, an unknown backbone, a cache that cannot be written.
     """
     with ThreadPoolExecutor() as pool:
-        hashed = pool.map(lambda item: _try(_key, found, item), found.items)
+        hashed = pool.map(lambda item: attempt(_key, found, item), found.items)
         keys = list(tqdm(hashed, "reading", len(found.items), disable=not progress, mininterval=1))
-    bad, computed = {i: _reason(k) for i, k in enumerate(keys) if isinstance(k, Exception)}, 0
+    bad, computed = {i: reason(k) for i, k in enumerate(keys) if isinstance(k, Exception)}, 0
     rows = {str(k): i for i, k in enumerate(keys) if i not in bad}  # one row for each content
     table = digest(found.kind, backbone, str(size), str(found.span), modules_key(*MODULES))
     with seen_store(table) as db:
@@ -80,8 +82,8 @@ def scan(found: Collection, *, size: int = 64, backbone: str = "", device: str =
             net = folded(net, net.example(4))
         with tqdm(total=len(missing), desc="features", disable=not progress or not missing, mininterval=1) as bar:
             for part in _parts(missing):
-                held = {i: _try(_open, found, found.items[i], size, net) for i in part}
-                bad |= {i: _reason(o) for i, o in held.items() if isinstance(o, Exception)}
+                held = {i: attempt(_open, found, found.items[i], size, net) for i in part}
+                bad |= {i: reason(o) for i, o in held.items() if isinstance(o, Exception)}
                 good = {i: o for i, o in held.items() if not isinstance(o, Exception)}
                 computed += len(good)
                 if good:
@@ -96,9 +98,7 @@ def scan(found: Collection, *, size: int = 64, backbone: str = "", device: str =
         bad = {i: bad[first] for i, k in enumerate(keys) if (first := rows.get(str(k), i)) in bad}
         kept = [i for i in range(len(keys)) if i not in bad]
         if not kept:
-            raise UserError(
-                f"None of the {len(keys)} items in {str(found.root)!r} can be read: {next(iter(bad.values()))}."
-            )
+            raise nothing(found, next(iter(bad.values())))
         names = [str(keys[i]) for i in kept]
         stored = {row[0]: row for part in _parts(sorted(set(names))) for row in seen_rows(db, part)}
     which = [f"{found.items[i]} ({bad[i]})" for i in sorted(bad)]
@@ -111,7 +111,12 @@ def scan(found: Collection, *, size: int = 64, backbone: str = "", device: str =
     return Scan(found.keep(kept, *notes), names, vectors, [stored[name][1:3] for name in names], computed, size)
 
 
-def _try(work: Callable[..., T], *args: Any) -> T | Exception:
+def nothing(found: Collection, why: str) -> UserError:
+    """What is said where no item can be read."""
+    return UserError(f"None of the {len(found.items)} items in {str(found.root)!r} can be read: {why}.")
+
+
+def attempt(work: Callable[..., T], *args: Any) -> T | Exception:
     """The result, or what went wrong: a damaged file makes Pillow raise nearly anything."""
     try:
         return work(*args)
@@ -121,7 +126,7 @@ def _try(work: Callable[..., T], *args: Any) -> T | Exception:
         return error
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
     """A few words without the path, which is said anyway."""
     if isinstance(error, UnidentifiedImageError):
         return "no image in a format that is read here"
@@ -129,21 +134,24 @@ def _reason(error: Exception) -> str:
     return words or type(error).__name__
 
 
+def regular(file: Path) -> Path:
+    """The file. Raises ``ValueError`` for a pipe or a device, which would be waited for, without end."""
+    if file.exists() and not file.is_file():
+        raise ValueError("not a regular file")
+    return file
+
+
 def _key(found: Collection, item: str) -> str:
     if found.kind == "texts":
         return hashlib.sha256(item.encode()).hexdigest()
-    if (found.root / item).exists() and not (found.root / item).is_file():  # a pipe would be waited for, without end
-        raise ValueError("not a regular file")
-    with (found.root / item).open("rb") as file:
+    with regular(found.root / item).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _open(found: Collection, item: str, size: int, net: nn.Module) -> tuple[Tensor | str, tuple[int, int]]:
     """An example and its size."""
     if found.kind == "texts":
-        tokenizer: Any = getattr(net, "tokenizer", None)
-        tokens = len(tokenizer(item, truncation=False, verbose=False)["input_ids"]) if tokenizer else 0
-        return item, (len(item.split()), tokens)
+        return item, (len(item.split()), tokens(net, item))
     return read(found.root / item, size, found.span), _header(found, item)
 
 

@@ -56,7 +56,8 @@ def sections(
             table(gaps_table(compared, choice), "differences"),
         ]),
         ("What it costs", [
-            note(f"At {choice.n} labels per class, after reading. Memory of a step: weights, gradients, averages and "
+            note(f"At {choice.n} labels per class, after reading. Wall time: the median run by the clock, while other "
+                 "runs and programs shared the processor. Memory of a step: weights, gradients, averages and "
                  "activations of a batch of 32."),
             table(prices.rename(index=compared.names), "costs"),
         ]),

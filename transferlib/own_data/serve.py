@@ -1,7 +1,8 @@
 """A saved model behind HTTP, on this machine: bounded in bytes, pixels, time and requests at once.
 
 ``GET /health`` says what is served. ``POST /predict`` answers for one picture, sent as ``multipart/form-data`` in the
-field ``file``, or for one text, sent as JSON ``{"text": "…"}``. What is refused is one sentence in ``{"error": "…"}``.
+field ``file``, or for one text, sent as JSON ``{"text": "…"}``: ``label``, ``probability``, ``probabilities``, and
+``problem`` where a text is longer than the model reads. What is refused is one sentence in ``{"error": "…"}``.
 """
 
 import asyncio
@@ -97,9 +98,11 @@ def application(saved: SavedModel, at_once: int = AT_ONCE, patience: float = PAT
                     x = opened(file, saved.about)
                 except ValueError as error:
                     raise RefusedError(422, f"The picture cannot be read: {error}.") from None
-        p = answer(x[None] if kind == "images" else [x])[0].tolist()
+        answers, said = answer(x[None] if kind == "images" else [x])
+        p = answers[0].tolist()
         best = max(range(len(p)), key=p.__getitem__)
-        return {"label": classes[best], "probability": p[best], "probabilities": dict(zip(classes, p, strict=True))}
+        told = {"label": classes[best], "probability": p[best], "probabilities": dict(zip(classes, p, strict=True))}
+        return {**told, "problem": said[0]} if said[0] else told
 
     @app.get("/health")
     async def health() -> JSONResponse:

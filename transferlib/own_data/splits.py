@@ -38,6 +38,14 @@ def _everywhere(y: NDArray[np.int64], part: NDArray[np.int64]) -> bool:
     return bool(((inside > 0) & (inside < all_))[all_ > 0].all())
 
 
+def torn(found: Collection) -> list[str]:
+    """Groups with examples on both sides of the given split."""
+    sides: dict[str, set[str]] = {}
+    for group, part in zip(found.groups, found.splits, strict=False):
+        sides.setdefault(group, set()).add(part)
+    return sorted(group for group, parts in sides.items() if len(parts) > 1)
+
+
 def split(found: Collection, together: NDArray[np.int64], seed: int, share: float = 0.3) -> tuple[Tensor, Tensor]:
     """Rows to learn from and rows to test on: the given split, or a stratified one that keeps groups whole.
 

@@ -7,10 +7,12 @@ import pandas as pd
 
 from transferlib.course.claims import number, spelled
 from transferlib.course.intervals import Interval
+from transferlib.datasets.found import said as counted
 from transferlib.own_data.checks import Check, across, apart
 from transferlib.own_data.choice import MORE, Choice
 from transferlib.own_data.compare import Compared
 from transferlib.own_data.mistakes import Mistakes
+from transferlib.own_data.splits import torn
 from transferlib.own_data.ways import price
 
 Value = tuple[str, Interval | float | int | str, str]
@@ -50,8 +52,12 @@ def facts(checked: Check) -> list[str]:
         f"The largest class has {most}, the smallest {least}: {most / least:.1f} to 1.",
         f"{len(checked.alike)} pairs look nearly the same; {apart(checked)} of them have different labels.",
     ]
+    if found.groups and not found.splits:
+        said.append(f"They are of {len(set(found.groups))} groups, each on one side of every split.")
     if found.splits:
         said.append(f"Your split is kept. {across(checked)} nearly equal pairs lie on both sides of it.")
+    if both := torn(found):
+        said.append(counted(len(both), "groups lie on both sides of your split, so that it flatters", both))
     return said + found.notes
 
 
@@ -87,10 +93,13 @@ def gaps_table(compared: Compared, choice: Choice) -> pd.DataFrame:
 
 
 def prices_table(checked: Check, compared: Compared, choice: Choice, seed: int = 0) -> pd.DataFrame:
-    """What each way costs at the budget of the decision, a row for each; indexed by way, not by its printed name."""
+    """What each way costs at the budget of the decision, a row for each; indexed by way, not by its printed name.
+
+    The wall time of one run, the median of its runs, with other runs beside it on the same processor.
+    """
     rows = compared.draws.rows(choice.n, seed)
     seconds = {way: np.median(compared.values(way, choice.n, "seconds")) for way in compared.names}
-    costs = {way: {"training (s)": f"{s:.2f}", **price(checked, way, rows, seed)} for way, s in seconds.items()}
+    costs = {way: {"wall time (s)": f"{s:.2f}", **price(checked, way, rows, seed)} for way, s in seconds.items()}
     return pd.DataFrame(costs).T
 
 

@@ -4,7 +4,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from transferlib.datasets.found import Collection, said
-from transferlib.datasets.pictures import PIXEL_LIMIT, Look, look, span_of
+from transferlib.datasets.pictures import Look, look, span_of, within_limit
+from transferlib.own_data.scan import attempt, nothing, reason
 
 DARK = 50  # a picture whose brightest value is below this part of the set's range shows nothing
 
@@ -17,14 +18,16 @@ def survey(found: Collection, name_unreadable: bool = False) -> Collection:
     if found.kind == "texts":
         return found
     with ThreadPoolExecutor() as pool:
-        looks = dict(zip(found.items, pool.map(lambda item: _look(found, item), found.items), strict=True))
-    seen = {item: one for item, one in looks.items() if one is not None}
+        looks = dict(zip(found.items, pool.map(lambda item: attempt(_look, found, item), found.items), strict=True))
+    seen = {item: one for item, one in looks.items() if not isinstance(one, Exception)}
+    bad = {item: reason(one) for item, one in looks.items() if isinstance(one, Exception)}
     span = span_of(list(seen.values()))
     notes = []
-    bad = [item for item, one in looks.items() if one is None or one.size[0] * one.size[1] > PIXEL_LIMIT]
     if name_unreadable and bad:
-        what = f"of {len(looks)} files are no pictures that can be opened, or too large, and would be left out"
-        notes.append(said(len(bad), what, bad))
+        if not seen:
+            raise nothing(found, next(iter(bad.values())))
+        which = [f"{item} ({why})" for item, why in bad.items()]
+        notes.append(said(len(bad), f"of {len(looks)} files cannot be read and would be left out", which))
     if span:
         deep = [item for item, one in seen.items() if one.range is not None]
         what = f"pictures have more than 8 bits: {span[0]:g} is black and {span[1]:g} white in all of them"
@@ -39,16 +42,17 @@ def survey(found: Collection, name_unreadable: bool = False) -> Collection:
             "pictures may be transparent: they are laid on white",
         ),
         ([item for item, one in seen.items() if one.moving], "pictures have several frames: the first one is read"),
+        (
+            [item for item, one in seen.items() if one.cut],
+            "pictures have colours of 16 bits: the upper 8 are read, so that those of 12 bits look nearly black",
+        ),
     ):
         if which:
             notes.append(said(len(which), what, which, shown=3))
     return replace(found.noted(*notes), span=span)
 
 
-def _look(found: Collection, item: str) -> Look | None:
-    try:
-        return look(found.root / item)
-    except MemoryError:
-        raise
-    except Exception:  # a damaged file makes Pillow raise nearly anything
-        return None
+def _look(found: Collection, item: str) -> Look:
+    seen = look(found.root / item)
+    within_limit(seen.size)
+    return seen

@@ -13,7 +13,7 @@ from transferlib.datasets.columns import LABEL
 from transferlib.datasets.rows import MISSING
 from transferlib.datasets.walk import files_below
 from transferlib.errors import UserError
-from transferlib.own_data.answers import BATCH, opened
+from transferlib.own_data.answers import BATCH, tried
 from transferlib.own_data.item_tables import holding, whole
 from transferlib.own_data.next_labels import next_labels
 from transferlib.own_data.saved import SavedModel
@@ -22,12 +22,13 @@ Example = tuple[str, Path | str]  # a name to show, and a file or a text
 
 
 def to_label(
-    saved: SavedModel, source: str | Path, count: int = 20, text: str = "", progress: bool = False
+    saved: SavedModel, source: str | Path, count: int = 20, text: str = "", progress: bool = False, encoding: str = ""
 ) -> tuple[pd.DataFrame, str]:
     """A row for each example to label, the first one first: ``label`` and ``probability`` are the model's guess.
 
     ``source``: a folder of pictures, or of text files; for a model of texts also a table, whose column ``text`` is
-    read. Where a table has labels, only its rows without one are looked at. Returns the rows and a sentence on what was
+    read, and which has another ``encoding`` where it is not UTF-8. Where a table has labels, only its rows without one
+    are looked at. Returns the rows and a sentence on what was
     looked at. The order is that of :func:`transferlib.own_data.next_labels.next_labels`.
 
     Raises ``UserError`` for a count below 1, and for a source in which there is nothing to choose from.
@@ -35,7 +36,7 @@ def to_label(
     if count < 1:
         raise UserError(f"--count {count} chooses nothing: use a whole number from 1.")
     place = Path(source)
-    examples = _files(place) if place.is_dir() else _rows(place, text, saved.about["kind"])
+    examples = _files(place) if place.is_dir() else _rows(place, text, saved.about["kind"], encoding)
     names, p, seen, bad = _looked_at(saved, examples, progress)
     if not names:
         raise UserError(f"Nothing in {str(source)!r} can be read: {bad[0] if bad else 'there is nothing in it'}.")
@@ -52,16 +53,16 @@ def _files(folder: Path) -> list[Example]:
     return [(str(file.relative_to(folder)), file) for file in sorted(files_below(folder, []))]
 
 
-def _rows(path: Path, column: str, kind: str) -> list[Example]:
+def _rows(path: Path, column: str, kind: str, encoding: str) -> list[Example]:
     """The texts of a table that have no label."""
     if kind == "images":
         raise UserError(f"{str(path)!r} is no folder, and the model reads pictures: give the folder that holds them.")
-    table, _ = whole(path)
+    table, _ = whole(path, encoding)
     found, known = holding(path, table, kind, column), {name.strip().lower(): name for name in table.columns}
     label = next((known[name] for name in LABEL if name in known), None)
     if label is not None:
         table = table[table[label].str.strip().isin(MISSING)]
-    return [(text, text) for text in table[found].tolist() if text.strip()]
+    return [(text if text.strip() else f"row {row}", text) for row, text in table[found].items()]
 
 
 def _looked_at(
@@ -74,11 +75,12 @@ def _looked_at(
     for start in tqdm(starts, "looking", disable=not progress, mininterval=1):
         held: list[Any] = []
         for name, item in examples[start : start + step]:
-            try:
-                held.append(opened(item, saved.about) if isinstance(item, Path) else item)
+            x = tried(item, saved.about)
+            if isinstance(x, ValueError):
+                bad.append(f"{name} ({x})")
+            else:
+                held.append(x)
                 names.append(name)
-            except ValueError as error:
-                bad.append(f"{name} ({error})")
         if held:
             parts.append(features(saved.model.backbone, torch.stack(held) if kind == "images" else held))
     seen = torch.cat(parts) if parts else torch.zeros(0, 1)
