@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 
 from matplotlib.figure import Figure
 
-from transferlib.course import claims as claiming
 from transferlib.course import cells, figures, profiles, reading
+from transferlib.course import claims as claiming
 from transferlib.course.facts import Condition
 from transferlib.course.intervals import Interval
 from transferlib.course.printing import ends, number
