@@ -1,7 +1,7 @@
 """The cells of a notebook, where ``inspect`` finds them at once.
 
 A sweep's key reads the source of each function it can reach. For a function of a notebook, ``inspect`` searches all
-loaded modules twice, some twenty milliseconds each: more than everything else of a chapter that reads the record.
+loaded modules, twice a function: in a chapter of a hundred sweeps, a third of the time that reading the record takes.
 """
 
 import inspect
@@ -22,4 +22,4 @@ def indexed() -> None:
 def _index(info: Any) -> None:
     shell = sys.modules["IPython"].get_ipython()
     file = shell.compile.get_code_name(info.raw_cell, info.raw_cell, shell.execution_count)
-    inspect.modulesbyfile[file] = "__main__"  # type: ignore[attr-defined]  # the table it looks into first
+    inspect.modulesbyfile[file] = "__main__"  # the table it looks into first
