@@ -64,9 +64,7 @@ def holding(names: list[str], known: Iterable[str]) -> list[str]:
 
 def opens(names: list[str], line: str, glossary: Iterable[str] = ()) -> bool:
     """Whether a first line is about a technique: it holds its proper name, or begins with the longest word for it."""
-    begins = [
-        name for name in [*glossary, *names] if line.lower().startswith(name.lower())
-    ]  # few, before a pattern each
+    begins = [name for name in [*glossary, *names] if line.lower().startswith(name.lower())]  # few are left
     longest = max((name for name in begins if re.match(rf"{re.escape(name)}s?\b", line, re.I)), key=len, default="")
     proper = [name for name in names if name[0].isupper()]
     return longest in names or any(re.search(rf"(?<![\w-]){re.escape(name)}s?(?![\w-])", line) for name in proper)
