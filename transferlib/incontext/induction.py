@@ -40,7 +40,7 @@ def induction_scores(model: Any, ids: Tensor) -> Tensor:
     >>> from transformers import LlamaConfig, LlamaForCausalLM
     >>> sizes = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
     >>> model = LlamaForCausalLM(LlamaConfig(vocab_size=10, **sizes))
-    >>> induction_scores(model, repeated(10, 4, 2, seed=0)).round(decimals=2)  # untrained, a head looks everywhere alike
+    >>> induction_scores(model, repeated(10, 4, 2, seed=0)).round(decimals=2)  # untrained, it looks everywhere alike
     tensor([[0.1600, 0.1600]])
     """
     half = ids.shape[1] // 2
