@@ -37,9 +37,7 @@ HELPERS = {
     "transferlib.domains.at_test_time.batchnorms", "transferlib.domains.at_test_time.check_batch",
     "transferlib.domains.tent.affine_parameters", "transferlib.domains.reweighting.check_weights",
     "transferlib.domains.pairs.DomainPair",
-    *(f"transferlib.incontext.{name}" for name in (
-        "induction.heads_off", "induction.induction_scores", "prefixes.score_after", "prefixes.score_along",
-        "scoring.collect", "scoring.device_of", "scoring.read", "scoring.tokens_of")),
+    *(f"transferlib.incontext.scoring.{name}" for name in ("collect", "device_of", "read", "tokens_of")),
     "transferlib.meta.episodes.Episode", "transferlib.zeroshot.names.NameMap",
     "transferlib.tuning.probes.Probe", "transferlib.tuning.training.refresh_batch_norm",
     "transferlib.tuning.training.at_least_two",

@@ -84,6 +84,13 @@ def test_a_head_switched_off_is_a_head_whose_output_weights_are_zero(llama) -> N
     llama.load_state_dict(kept, strict=False)
 
 
+def test_what_enters_a_projection_is_silenced_in_a_copy(llama) -> None:
+    x = torch.ones(1, 4, 32)
+    with heads_off(llama, [(0, 0)]):
+        llama.model.layers[0].self_attn.o_proj(x)
+    assert bool((x == 1).all())
+
+
 def test_heads_come_back_after_an_error_and_missing_ones_are_named(llama) -> None:
     ids = repeated(50, 4, 1, seed=0)
     plain = llama(input_ids=ids).logits

@@ -44,6 +44,15 @@ def test_the_fit_finds_the_bottom_where_all_pairs_can_be_told_apart():
     assert ((chosen - rejected) @ w > 0).all()
 
 
+def test_a_whole_newton_step_that_leads_uphill_is_halved():
+    """Pairs of unlike sizes: whole steps alone run away from the bottom, to weights of some 300,000."""
+    chosen = torch.tensor([[1, 2], [30, 30], [-1, 3], [200, 300], [1, 0], [-20, 10]], dtype=torch.double)
+    w = fit_reward(chosen, torch.zeros_like(chosen), 1e-3).requires_grad_()
+    loss = reward_loss(chosen @ w, torch.zeros(6, dtype=torch.double)).sum() + 1e-3 / 2 * (w @ w)
+    (slope,) = torch.autograd.grad(loss, w)
+    assert slope.abs().max() < 1e-6
+
+
 def test_bad_input_is_said_in_one_sentence():
     one, table = torch.zeros(1), torch.zeros(4, 1)
     with pytest.raises(UserError, match="got 0 chosen and 0 rejected"):

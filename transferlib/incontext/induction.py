@@ -36,6 +36,12 @@ def induction_scores(model: Any, ids: Tensor) -> Tensor:
 
     ``model`` is of the transformers library; its attention is computed the plain way meanwhile, because the fused one
     keeps no weights. Raises ``UserError`` where the halves differ.
+
+    >>> from transformers import LlamaConfig, LlamaForCausalLM
+    >>> sizes = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
+    >>> model = LlamaForCausalLM(LlamaConfig(vocab_size=10, **sizes))
+    >>> induction_scores(model, repeated(10, 4, 2, seed=0)).round(decimals=2)  # untrained, it looks everywhere alike
+    tensor([[0.1600, 0.1600]])
     """
     half = ids.shape[1] // 2
     if not torch.equal(ids[:, :half], ids[:, half:]):
@@ -57,6 +63,16 @@ def heads_off(model: nn.Module, heads: Iterable[Head]) -> Iterator[None]:
 
     ``model`` names its output projections ``…layers.<i>.self_attn.o_proj``, as Llama does in the transformers library.
     Raises ``UserError`` for a layer or a head that is not there.
+
+    >>> from transformers import LlamaConfig, LlamaForCausalLM
+    >>> sizes = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
+    >>> model, ids = LlamaForCausalLM(LlamaConfig(vocab_size=10, **sizes)).eval(), torch.tensor([[1, 2, 3]])
+    >>> plain = model(ids).logits
+    >>> with heads_off(model, [(0, 1)]):
+    ...     torch.equal(model(ids).logits, plain)
+    False
+    >>> torch.equal(model(ids).logits, plain)  # outside of with, the head is back
+    True
     """
     found = {n.split(".")[-3]: m for n, m in model.named_modules() if n.endswith("self_attn.o_proj")}
     width, count = model.config.head_dim, model.config.num_attention_heads  # type: ignore[union-attr]

@@ -22,6 +22,15 @@ def score_after(model: nn.Module, tokenizer: Any, prefix: str, queries: Sequence
     """:func:`score_labels` for prompts that begin alike: log p(label | prefix + query), (queries, labels), in nats.
 
     ``prefix`` and queries are tokenised apart. The prefix is read once; see :func:`score_along`.
+
+    >>> from transformers import LlamaConfig, LlamaForCausalLM
+    >>> class Letters:
+    ...     def encode(self, text, add_special_tokens):
+    ...         return [ord(c) % 50 for c in text]
+    >>> sizes = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
+    >>> model = LlamaForCausalLM(LlamaConfig(vocab_size=50, **sizes))
+    >>> score_after(model, Letters(), "hot -> cold ", ["wet ->", "in ->", "big ->"], [" dry", " out"]).shape
+    torch.Size([3, 2])
     """
     return next(score_along(model, tokenizer, [prefix], queries, labels))
 
@@ -37,6 +46,18 @@ def score_along(
     asks without examples.
 
     Raises ``UserError`` as :func:`score_labels` does.
+
+    >>> from transformers import LlamaConfig, LlamaForCausalLM
+    >>> from transferlib.incontext.scoring import score_labels
+    >>> class Letters:
+    ...     def encode(self, text, add_special_tokens):
+    ...         return [ord(c) % 50 for c in text]
+    >>> sizes = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
+    >>> model, labels = LlamaForCausalLM(LlamaConfig(vocab_size=50, **sizes)), [" dry", " out"]
+    >>> one, both = score_along(model, Letters(), ["hot -> cold ", "in -> out "], ["wet ->"], labels)
+    >>> whole = score_labels(model, Letters(), ["hot -> cold in -> out wet ->"], labels)
+    >>> torch.allclose(both, whole, atol=1e-4)  # as if the whole prompt were read anew
+    True
     """
     heads, tokens, rows = read(tokenizer, queries, labels)
     texts = [heads[q] + list(stem) for q, stem in rows]
