@@ -3,8 +3,12 @@
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
 
 from transferlib.backbones.weights import MANIFEST
+from transferlib.datasets import named
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -29,3 +33,21 @@ def test_the_experiments_take_no_longer_than_it_says() -> None:
     measured = [run["provenance"] for run in runs if run["provenance"].get("cells_kept") == 0]
     minutes = sum(run["processor_seconds"] for run in measured) / 60 / 2
     assert 0 < minutes < 36
+    assert "fifty minutes" in README  # and a bound from below that counts every chapter stays under that
+    assert sum(run["provenance"]["processor_seconds"] for run in runs) / 60 / 2 < 50
+
+
+def test_the_package_in_ten_lines_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    (code,) = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+    assert len([line for line in code.split("\n") if line.strip()]) == 10
+    load = named.load
+
+    def fewer(name: str, part: str) -> SimpleNamespace:
+        whole = load(name, part)
+        rows = slice(600 if part == "train" else 100)  # what it shows is that the lines run
+        return SimpleNamespace(x=whole.x[rows], y=whole.y[rows])
+
+    monkeypatch.setattr(named, "load", fewer)
+    exec(compile(re.sub(r"epochs=\d+", "epochs=2", code), "README", "exec"), {})
+    scores = [float(line) for line in capsys.readouterr().out.split("\n")[-3:-1]]
+    assert len(scores) == 2 and min(scores) > 0.2

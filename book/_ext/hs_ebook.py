@@ -108,7 +108,8 @@ def page(body: str, colours: dict[str, str]) -> str:
     # Everything is open: no summary asks to show or hide, and no paragraph stands in one, as MyST-NB has it.
     body = re.sub(r"<summary>\s*<p class=\"collapsed.*?</summary>", "<summary>Code</summary>", body, flags=re.S)
     body = re.sub(r"<details(?![^>]* open)", "<details open", body)  # an e-reader may not be able to unfold them
-    return xhtml(body)
+    # KaTeX lets the invisible sign after "max" stand as a third part of an index, which may have two.
+    return re.sub("<mo>\u2061</mo>(?=</m(?:sub|sup|subsup)>)", "", xhtml(body))
 
 
 def _context(app: Sphinx, name: str, template: str, context: dict[str, Any], doctree: Any) -> None:
@@ -117,6 +118,7 @@ def _context(app: Sphinx, name: str, template: str, context: dict[str, Any], doc
     context["body"] = page(context.get("body", ""), colours)
     # MyST-NB's sheet styles what a screen shows; an e-book has one sheet, its own, beside the theme's.
     context["css_files"] = [sheet for sheet in context["css_files"] if "mystnb" not in str(sheet)]
+    context["metatags"] = ""  # what the page with the photographs tells a browser
     context["title"] = unescape(re.sub(r"<[^>]+>", "", context.get("title", "")))
 
 

@@ -57,6 +57,11 @@ def test_html_becomes_well_formed_and_keeps_the_case_of_svg() -> None:
     assert not re.search(r"data-|tabindex|border=|valign=|name=", made) and "<table>" in made
 
 
+def test_an_index_has_two_parts() -> None:
+    made = hs_ebook.page("<math><msub><mi>λ</mi><mi>max</mi><mo>\u2061</mo></msub><mo>\u2061</mo></math>", {})
+    assert made == "<math><msub><mi>λ</mi><mi>max</mi></msub><mo>\u2061</mo></math>"
+
+
 def test_variables_become_their_light_values() -> None:
     colours = hs_ebook.palette(
         ":root {\n  --hs-ink: light-dark(#111111, #eeeeee);\n  --hs-tone-probe: light-dark(#0067a8, #5cb8f2);\n"
