@@ -107,6 +107,7 @@ def page(body: str, colours: dict[str, str]) -> str:
     body = re.sub(r'href="(?![a-z]+:)([^"#]+)\.html(#|")', r'href="\1.xhtml\2', body)
     # Everything is open: no summary asks to show or hide, and no paragraph stands in one, as MyST-NB has it.
     body = re.sub(r"<summary>\s*<p class=\"collapsed.*?</summary>", "<summary>Code</summary>", body, flags=re.S)
+    body = re.sub(r"<(/?)noscript\b", r"<\1div", body)  # what stands in the place of a script is all there is
     body = re.sub(r"<details(?![^>]* open)", "<details open", body)  # an e-reader may not be able to unfold them
     # KaTeX lets the invisible sign after "max" stand as a third part of an index, which may have two.
     return re.sub("<mo>\u2061</mo>(?=</m(?:sub|sup|subsup)>)", "", xhtml(body))

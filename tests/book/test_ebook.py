@@ -62,6 +62,10 @@ def test_an_index_has_two_parts() -> None:
     assert made == "<math><msub><mi>λ</mi><mi>max</mi></msub><mo>\u2061</mo></math>"
 
 
+def test_what_stands_in_the_place_of_a_script_is_kept() -> None:
+    assert hs_ebook.page("<noscript><p>Words.</p></noscript>", {}) == "<div><p>Words.</p></div>"
+
+
 def test_variables_become_their_light_values() -> None:
     colours = hs_ebook.palette(
         ":root {\n  --hs-ink: light-dark(#111111, #eeeeee);\n  --hs-tone-probe: light-dark(#0067a8, #5cb8f2);\n"
