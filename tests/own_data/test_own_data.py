@@ -339,7 +339,7 @@ def test_two_groups_are_learned_from_and_tested_on_and_one_is_a_sentence() -> No
     with pytest.raises(UserError, match="Every example is of the one group 'camera'"):
         splits.split(one, np.zeros(12, int), seed=0)
     same = collection([0] * 6 + [1] * 6, [f"camera {i}" for i in together])
-    with pytest.raises(UserError, match=r"Class '.*' is of the one group 'camera \d', .* give each class two groups"):
+    with pytest.raises(UserError, match=r"Class .* of the group 'camera \d', .* Give each class two groups"):
         splits.split(same, together, seed=0)
 
 
