@@ -338,6 +338,9 @@ def test_two_groups_are_learned_from_and_tested_on_and_one_is_a_sentence() -> No
     one = collection([0, 1] * 6, ["camera"] * 12)
     with pytest.raises(UserError, match="Every example is of the one group 'camera'"):
         splits.split(one, np.zeros(12, int), seed=0)
+    same = collection([0] * 6 + [1] * 6, [f"camera {i}" for i in together])
+    with pytest.raises(UserError, match=r"Class .* of the group 'camera \d', .* Give each class two groups"):
+        splits.split(same, together, seed=0)
 
 
 def test_groups_that_can_be_split_fairly_are() -> None:

@@ -49,6 +49,12 @@ def test_markup_in_a_name_does_nothing(html: str) -> None:
     assert ODD in read.words, "and it is shown, or said, as it is"
 
 
+def test_a_text_that_is_not_shown_to_its_end_says_so() -> None:
+    texts = ["word " * 50, "short"]
+    html = shown(Collection("texts", None, texts, [0, 0], ["a"], [], [], []), [0, 1], ["", ""])  # type: ignore[arg-type]
+    assert "word…</q>" in html and "<q>short</q>" in html
+
+
 def test_a_list_is_escaped_exactly() -> None:
     assert listed([ODD]) == f"<ul><li>{SAFE}</li></ul>"
 

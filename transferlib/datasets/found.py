@@ -101,6 +101,15 @@ def printable(name: str) -> str:
     return "".join(shown)
 
 
+def shortened(text: str, most: int) -> str:
+    """``text``, or its beginning and three dots.
+
+    >>> shortened("a good film", 20), shortened("a good film", 7)
+    ('a good film', 'a good…')
+    """
+    return text if len(text) <= most else text[:most].rstrip() + "…"
+
+
 def is_text(name: str) -> bool:
     r"""Whether every character can be written down: no byte that is not UTF-8, no half of a character.
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from transferlib.datasets.found import PICTURES, said
+from transferlib.datasets.found import PICTURES, said, shortened
 from transferlib.errors import UserError
 
 MISSING = {"", "nan", "NaN", "NAN", "None", "null", "Null", "NULL", "NA", "na", "N/A", "n/a", "N.A.", "n.a.", "<NA>",
@@ -25,7 +25,7 @@ def usable(path: Path, table: pd.DataFrame, item: str, label: str, home: Path | 
     def drop(bad: "pd.Series[bool]", why: str, column: str = item) -> None:
         nonlocal table
         if bad.any():
-            which = [str(v)[:60] or f"row {row}" for row, v in table[column][bad].items()]
+            which = [shortened(str(v), 60) or f"row {row}" for row, v in table[column][bad].items()]
             notes.append(said(int(bad.sum()), f"rows {why}", which))
             table = table[~bad]
 

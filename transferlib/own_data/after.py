@@ -4,6 +4,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from transferlib.datasets.found import shortened
 from transferlib.own_data.checks import Check
 from transferlib.own_data.decision import balanced
 from transferlib.own_data.label_errors import label_errors
@@ -99,7 +100,7 @@ def _examples(checked: Check, out: Outside, positions: Tensor, words: str) -> st
 def _named(checked: Check, out: Outside, positions: Tensor) -> pd.DataFrame:
     """A row for each position: item, label, what the model says and how sure it is in %."""
     found, top = checked.scan.found, out.probability[positions].max(1)
-    items = [found.items[row][:80] for row in out.rows[positions].tolist()]
+    items = [shortened(found.items[row], 80) for row in out.rows[positions].tolist()]
     label, model = ([found.classes[c] for c in y.tolist()] for y in (out.y[positions], top.indices))
     sure = (100 * top.values).round().int().numpy()
     return pd.DataFrame({"label": label, "model": model, "sure": sure}, index=pd.Index(items, name="example"))

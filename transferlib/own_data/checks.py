@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from transferlib.datasets.collection import FEWEST, one_sided, renumbered
-from transferlib.datasets.found import Collection, said
+from transferlib.datasets.found import Collection, said, shortened
 from transferlib.domains.twins import merged, twins
 from transferlib.errors import UserError
 from transferlib.own_data.scan import Scan
@@ -78,7 +78,7 @@ def _both_sides(kept: list[int], found: Collection) -> tuple[list[int], Collecti
 
 
 def _names(frame: pd.DataFrame) -> list[str]:
-    return [str(item)[:80] for item in frame["item"]]
+    return [shortened(str(item), 80) for item in frame["item"]]
 
 
 def _sizes(found: Collection, sizes: list[tuple[int, int]]) -> Collection:

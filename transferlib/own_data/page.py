@@ -10,9 +10,10 @@ from pathlib import Path
 import pandas as pd
 from PIL import Image
 
-from transferlib.datasets.found import Collection
+from transferlib.datasets.found import Collection, shortened
 from transferlib.datasets.pictures import read
 
+MOST = 200  # characters of a text that are shown
 CSS = Path(__file__).with_name("report.css")
 
 
@@ -53,7 +54,7 @@ def shown(found: Collection, rows: Sequence[int], captions: Sequence[str], size:
     parts = []
     for row, caption in zip(rows, captions, strict=True):
         item = found.items[row]
-        body = f"<q>{escape(item[:200])}</q>"
+        body = f"<q>{escape(shortened(item, MOST))}</q>"
         if found.kind == "images":
             buffer = io.BytesIO()
             Image.fromarray(read(found.root / item, size, found.span).permute(1, 2, 0).numpy()).save(

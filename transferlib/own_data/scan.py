@@ -20,7 +20,7 @@ from transferlib.backbones.features import features
 from transferlib.backbones.folding import folded
 from transferlib.backbones.images import DEFAULT, ImageBackbone
 from transferlib.backbones.texts import DEFAULT_TEXT
-from transferlib.datasets.found import Collection, said
+from transferlib.datasets.found import Collection, said, shortened
 from transferlib.datasets.pictures import opened, read
 from transferlib.errors import UserError
 from transferlib.own_data.depth import at_depth
@@ -103,7 +103,7 @@ def scan(found: Collection, *, size: int = 64, backbone: str = "", device: str =
         stored = {row[0]: row for part in _parts(sorted(set(names))) for row in seen_rows(db, part)}
     which = [f"{found.items[i]} ({bad[i]})" for i in sorted(bad)]
     notes = [said(len(bad), f"of {len(keys)} files cannot be read", which)] if bad else []
-    long = [found.items[i][:60] for i in kept if found.kind == "texts" and stored[str(keys[i])][2] > size]
+    long = [shortened(found.items[i], 60) for i in kept if found.kind == "texts" and stored[str(keys[i])][2] > size]
     if long:
         what = f"of {len(kept)} texts are longer than the {size} tokens that the network reads, and cut off there"
         notes.append(said(len(long), what, long, shown=3))

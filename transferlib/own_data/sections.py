@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from transferlib.course import figures
-from transferlib.datasets.found import printable
+from transferlib.datasets.found import printable, shortened
 from transferlib.own_data import plots
 from transferlib.own_data.after import after
 from transferlib.own_data.cautions import cautions
@@ -112,7 +112,7 @@ def _model(checked: Check, learned: int, folder: Path) -> list[str]:
     saved = load_model(folder)
     first = [found.root / item if images else item for item in found.items[:3]]
     answers = saved.predict(first).iloc[:, :3].round(3)
-    answers["item"] = [printable(item)[:60] for item in found.items[:3]]
+    answers["item"] = [shortened(printable(item), 60) for item in found.items[:3]]
     new, backbone = ("new.jpg" if images else "a new text"), str(saved.about["backbone"])
     place = f"{folder.parent.name}/{folder.name}"
     return [

@@ -65,5 +65,11 @@ def split(found: Collection, together: NDArray[np.int64], seed: int, share: floa
     for c, name in enumerate(found.classes):
         for part, rows in (("learn from", ~test), ("test on", test)):
             if not (y[rows] == c).any():
+                of = {found.groups[i] for i in np.flatnonzero(y == c)} if found.groups and not found.splits else set()
+                if len(of) == 1:
+                    raise UserError(
+                        f"Class {name!r} has nothing to {part}: all of it is of the group {of.pop()!r}, which stays on "
+                        "one side of a split. Give each class two groups or more, or leave the column out."
+                    )
                 raise UserError(f"Class {name!r} has nothing to {part}: add examples, or groups, or leave it out.")
     return torch.from_numpy(np.flatnonzero(~test)), torch.from_numpy(np.flatnonzero(test))
