@@ -5,6 +5,7 @@ modules, so the build joins them into one classic script.
 """
 
 import json
+import re
 from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar
@@ -18,6 +19,9 @@ from sphinx.util.docutils import SphinxDirective
 from transferlib.widgets import base
 
 ASSETS = base.HERE
+COMMENT = re.compile(
+    r"^[ \t]*(?://.*|/\*\*.*\*/)\n", re.M
+)  # lines for editors and type checkers: a reader loads the rest
 
 
 def classic(name: str, source: str) -> str:
@@ -31,7 +35,8 @@ def bundle() -> str:
     modules = [path for path in sorted(ASSETS.glob("*.js")) if path.stem not in ("kit", "hydrate")]
     parts = "".join(classic(path.stem, path.read_text(encoding="utf-8")) for path in modules)
     hydrate = (ASSETS / "hydrate.js").read_text(encoding="utf-8")
-    return f'(() => {{\n"use strict";\nwindow.hsWidgets ??= {{}};\n{base.kit()}{parts}{hydrate}}})();\n'
+    script = f'(() => {{\n"use strict";\nwindow.hsWidgets ??= {{}};\n{base.kit()}{parts}{hydrate}}})();\n'
+    return COMMENT.sub("", script)
 
 
 def styles() -> str:

@@ -1,7 +1,13 @@
 """A notebook's functions are found without a search of all modules, and their source is what stands in the cell."""
 
+import sys
+from pathlib import Path
+
 import jupytext
-from nbclient import NotebookClient
+import papermill
+import pytest
+
+from transferlib.course import cells
 
 NOTEBOOK = """
 from transferlib.course import cells
@@ -28,6 +34,15 @@ assert function_key(twice) == indexed
 """
 
 
-def test_a_cell_s_functions_are_indexed_and_keep_their_key() -> None:
-    notebook = jupytext.reads(NOTEBOOK, fmt="py:percent")
-    NotebookClient(notebook, kernel_name="python3", timeout=120).execute()
+def test_a_cell_s_functions_are_indexed_and_keep_their_key(tmp_path: Path) -> None:
+    jupytext.write(jupytext.reads(NOTEBOOK, fmt="py:percent"), tmp_path / "cells.ipynb")
+    papermill.execute_notebook(tmp_path / "cells.ipynb", None, kernel_name="python3", progress_bar=False)
+
+
+@pytest.mark.parametrize("shut", [True, False])
+def test_outside_of_a_notebook_nothing_happens(shut: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if shut:  # a report keeps the notebook's tools out in this way
+        monkeypatch.setitem(sys.modules, "IPython", None)
+    else:
+        monkeypatch.delitem(sys.modules, "IPython", raising=False)
+    cells.indexed()

@@ -15,6 +15,11 @@ def language_outline(name: str = DEFAULT_LANGUAGE) -> Any:
 
     Its parameters lie on the device ``meta``: they can be counted and adapted, and take no memory. Arguments and
     errors as there; reading the packaged file's head takes seconds, where its weights take a quarter of a minute.
+
+    >>> language_outline("no such model")
+    Traceback (most recent call last):
+    ...
+    transferlib.errors.UserError: Unknown language model 'no such model': Known: smollm2-135m. A local folder works too.
     """
     needs("transformers", "lm", "A language model")
     from transformers import AutoConfig, AutoModelForCausalLM
@@ -25,7 +30,13 @@ def language_outline(name: str = DEFAULT_LANGUAGE) -> Any:
 
 
 def language_tokenizer(name: str = DEFAULT_LANGUAGE) -> Any:
-    """The tokenizer of a language model, without the model."""
+    """The tokenizer of a language model, without the model.
+
+    >>> language_tokenizer("no such model")
+    Traceback (most recent call last):
+    ...
+    transferlib.errors.UserError: Unknown language model 'no such model': Known: smollm2-135m. A local folder works too.
+    """
     needs("transformers", "lm", "A tokenizer")
     from transformers import AutoTokenizer
 

@@ -14,12 +14,17 @@ def indexed() -> None:
 
     Does nothing outside of a notebook. The source that ``inspect`` finds, and so every key, stays the same.
     """
-    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    shell = _shell()
     if shell is not None:
         shell.events.register("pre_run_cell", _index)  # a second time changes nothing
 
 
+def _shell() -> Any:
+    ipython = sys.modules.get("IPython")  # None where it is not there, or may not be imported
+    return ipython.get_ipython() if ipython else None
+
+
 def _index(info: Any) -> None:
-    shell = sys.modules["IPython"].get_ipython()
+    shell = _shell()
     file = shell.compile.get_code_name(info.raw_cell, info.raw_cell, shell.execution_count)
     inspect.modulesbyfile[file] = "__main__"  # the table it looks into first
