@@ -69,7 +69,7 @@ chapter-%:
 book: execute ## The book, from nothing: environment, weights, execution, pages in build/html
 	@$(MAKE) --no-print-directory html
 
-read: $(READY) ## The book from its recorded results: minutes instead of an hour; what is not recorded is measured
+read: $(READY) ## The book from its recorded results: minutes instead of half an hour; what is not recorded is measured
 	@$(MAKE) --no-print-directory execute RECORD=$(abspath book/record) BUILD=build/read
 	@$(MAKE) --no-print-directory html BUILD=build/read
 

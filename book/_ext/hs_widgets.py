@@ -19,9 +19,8 @@ from sphinx.util.docutils import SphinxDirective
 from transferlib.widgets import base
 
 ASSETS = base.HERE
-COMMENT = re.compile(
-    r"^[ \t]*(?://.*|/\*\*.*\*/)\n", re.M
-)  # lines for editors and type checkers: a reader loads the rest
+# Whole lines for editors and type checkers, which no browser needs.
+COMMENT = re.compile(r"^[ \t]*(?://.*|/\*\*.*\*/)\n", re.M)
 
 
 def classic(name: str, source: str) -> str:
