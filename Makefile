@@ -75,7 +75,8 @@ read: $(READY) ## The book from its recorded results: minutes instead of half an
 
 html: $(READY) ## Render the pages from what was executed, without executing
 	@$(PY) scripts/book.py stage
-	@$(PY) -m sphinx -q -b html -W --keep-going -n -d $(BUILD)/doctrees $(BUILD)/src $(BUILD)/html
+	@$(PY) -m sphinx -q -b html -W --keep-going -n -d $(BUILD)/doctrees $(BUILD)/src $(BUILD)/html \
+	|| { rm -rf $(BUILD)/doctrees; exit 1; } # kept, they would let the next build pass without reading the page again
 	@echo "The book: $(BUILD)/html/index.html"
 
 pdf: $(READY) ## The built pages on paper, build/head-start.pdf; needs Chromium (CHAPTER=06)

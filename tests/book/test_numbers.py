@@ -1,6 +1,8 @@
 """``{number}``: a claim's value on another page, with its interval and a link; an unknown name is refused."""
 
+import ast
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -63,3 +65,29 @@ def test_a_link_to_a_claim_that_is_gone_stops_the_build_in_one_sentence(render) 
 def test_a_number_of_a_chapter_that_was_not_executed_says_so(render) -> None:
     page, warnings = render("It is {number}`06 near-full`.")
     assert warnings == "" and "a number that chapter 6 has not measured yet" in page
+
+
+def named() -> set[tuple[str, str]]:
+    """The claims that pages and chapters name, as (chapter, claim)."""
+    pages = [*(ROOT / "book").glob("*.md"), *(ROOT / "notebooks").glob("*.md")]
+    text = "\n".join(path.read_text(encoding="utf-8") for path in pages)
+    return set(re.findall(r"\{number\}`(\d\d) ([\w-]+)`", text)) | set(re.findall(r"<(\d\d)#claim-([\w-]+)>", text))
+
+
+def left_out(cell: str) -> set[str]:
+    """The claims of a code cell that a smoke run does not make."""
+    skipped = [node for node in ast.walk(ast.parse(cell)) if isinstance(node, ast.If)]
+    skipped = [node for node in skipped if ast.unparse(node.test) == "not SMOKE"]
+    calls = [c for node in skipped for body in node.body for c in ast.walk(body) if isinstance(c, ast.Call)]
+    made = [c for c in calls if ast.unparse(c.func) in ("run.claim", "run.null", "run.fact")]
+    return {str(ast.literal_eval(c.args[0])) for c in made}
+
+
+def test_a_smoke_run_makes_every_claim_that_a_page_names() -> None:
+    assert left_out("if not SMOKE:\n    run.claim('a', 'b', c)\nrun.claim('d', 'e', f)") == {"a"}
+    for path in sorted((ROOT / "notebooks").glob("[0-9]*.md")):
+        cells = re.findall(
+            r"^```\{code-cell\}[^\n]*\n(?::[^\n]*\n)*(.*?)^```$", path.read_text(), re.DOTALL | re.MULTILINE
+        )
+        missing = {name for cell in cells for name in left_out(cell) if (path.name[:2], name) in named()}
+        assert not missing, f"{path.name}: a smoke run makes no claim {missing}, and a page names it"
