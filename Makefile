@@ -13,6 +13,7 @@ LARGEST   ?= 10000
 PYTHON    ?= python3
 PORT      ?= 8000
 WHEELS    ?= no
+CODE      ?= no
 SEEDS     ?=
 PROCESSOR ?=
 RECORD    :=
@@ -79,8 +80,8 @@ html: $(READY) ## Render the pages from what was executed, without executing
 	|| { rm -rf $(BUILD)/doctrees; exit 1; } # kept, they would let the next build pass without reading the page again
 	@echo "The book: $(BUILD)/html/index.html"
 
-pdf: $(READY) ## The built pages on paper, build/head-start.pdf; needs Chromium (CHAPTER=06)
-	@$(PY) scripts/pdf.py --chapter "$(CHAPTER)"
+pdf: $(READY) ## The built pages on paper, build/head-start.pdf; needs Chromium (CHAPTER=06 CODE=yes)
+	@$(PY) scripts/pdf.py --chapter "$(CHAPTER)" --code "$(CODE)"
 
 epub: $(READY) ## The executed book for e-readers, in build/epub
 	@$(PY) scripts/book.py stage

@@ -36,6 +36,7 @@ extensions = [
     "hs_pages",
     "hs_graded",
     "hs_numbers",
+    "hs_units",
     "hs_speed",
     "hs_lab",
     "hs_reference",

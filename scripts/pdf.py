@@ -15,6 +15,8 @@ HERE = Path(__file__).resolve().parent
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 LEFT_OUT = ("gallery",)  # the charts of the chapters once more
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+FOLDED = ".cell details.hide.above-input, .cell.tag_experiment .cell_input"  # the code of an experiment
+NO_CODE = " The code of the experiments is left out: it is in the notebooks, and make pdf CODE=yes prints it."
 SETTLED = "document.fonts.ready.then(() => new Promise((done) => setTimeout(done, 300)))"
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 
@@ -78,8 +80,11 @@ def places(pdf: bytes) -> dict[str, int]:
     }
 
 
-def printed(tab: Any, sheets: list[dict[str, str]]) -> bytes:
-    """The PDF of some pages. It is printed twice: the first one tells on which page each entry of the contents is."""
+def printed(tab: Any, sheets: list[dict[str, str]], code: bool = False) -> bytes:
+    """The PDF of some pages; ``code`` prints what a page folds away, too, the code of its experiments.
+
+    It is printed twice: the first one tells on which page each entry of the contents is.
+    """
     tab.goto(sheets[0]["address"])
     anchors = tab.evaluate((HERE / "assemble.js").read_text(encoding="utf-8"), sheets)
     static = Path(sheets[0]["static"])
@@ -93,6 +98,9 @@ def printed(tab: Any, sheets: list[dict[str, str]]) -> bytes:
     tab.add_style_tag(content=(HERE / "pdf.css").read_text(encoding="utf-8"))
     if (static / "hs-widgets.js").is_file():
         tab.add_script_tag(path=static / "hs-widgets.js")
+    if not code:
+        tab.evaluate(f"document.querySelectorAll('{FOLDED}').forEach((box) => box.remove())")
+        tab.evaluate("(line) => document.querySelector('.hs-cover small')?.append(line)", NO_CODE)
     tab.evaluate("document.querySelectorAll('details').forEach((box) => { box.open = true; })")
     tab.evaluate(SETTLED)
     options = {"prefer_css_page_size": True, "print_background": True, "outline": True, "tagged": True}
@@ -111,8 +119,11 @@ def printed(tab: Any, sheets: list[dict[str, str]]) -> bytes:
 def make(
     build: Annotated[Path, typer.Option(envvar="TRANSFERLIB_BUILD", help="Folder the book was built in.")],
     chapter: Annotated[str, typer.Option(help="One chapter, such as 06; empty: the whole book.")] = "",
+    code: Annotated[str, typer.Option(help="yes: with the code of the experiments, twice as many sheets.")] = "no",
 ) -> None:
     """Write head-start.pdf, or head-start-06.pdf for one chapter, into the folder of the build."""
+    if code not in ("no", "yes"):
+        raise UserError(f"CODE={code!r} is unknown: use CODE=yes to print the code of the experiments, or CODE=no.")
     needs("playwright", "dev", "Printing the book")
     from playwright.sync_api import sync_playwright
 
@@ -123,7 +134,7 @@ def make(
         browser = driver.chromium.launch(executable_path=chromium(driver), args=FLAGS)
         tab = browser.new_page(viewport={"width": 760, "height": 1000}, reduced_motion="reduce", color_scheme="light")
         tab.set_default_timeout(600_000)
-        body = printed(tab, sheets)
+        body = printed(tab, sheets, code == "yes")
         browser.close()
     target = build / f"head-start{'-' + chapter if chapter else ''}.pdf"
     target.write_bytes(body)

@@ -132,7 +132,7 @@ def render(tmp_path_factory):
         (source / "conf.py").write_text(
             f"import sys; sys.path.insert(0, {str(EXT)!r})\n"
             "extensions = ['myst_parser', 'hs_katex', 'hs_reading', 'hs_teaching', 'hs_widgets']\n"
-            "extensions += ['hs_pages', 'hs_numbers', 'hs_terms', 'hs_reference']\n"
+            "extensions += ['hs_pages', 'hs_numbers', 'hs_units', 'hs_terms', 'hs_reference']\n"
             "html_theme = 'basic'\nhtml_math_renderer = 'hs_katex'\n"
             "myst_enable_extensions = ['colon_fence', 'dollarmath']\nexclude_patterns = ['notation.md']\n"
         )

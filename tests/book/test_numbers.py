@@ -91,3 +91,9 @@ def test_a_smoke_run_makes_every_claim_that_a_page_names() -> None:
         )
         missing = {name for cell in cells for name in left_out(cell) if (path.name[:2], name) in named()}
         assert not missing, f"{path.name}: a smoke run makes no claim {missing}, and a page names it"
+
+
+def test_a_number_and_its_unit_stay_on_one_line_in_prose_only(render) -> None:
+    page, _ = render("It is 95 % of 20 MB, and *5 points*, with `8 %` and 3 MBit.")
+    assert "95\u00a0% of 20\u00a0MB" in page and "5\u00a0points" in page
+    assert "8 %" in page.replace('</span> <span class="pre">', " ") and "3 MBit" in page

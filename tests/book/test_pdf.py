@@ -20,7 +20,9 @@ FIRST = """<article class="hs-text"><section id="top"><h1>LoRA</h1><section id="
 <p><a href="07_small.html#idea">next</a> <a href="#idea">here</a> <a href="../_modules/a.html">code</a>
 <a href="https://example.org/x">far</a></p>
 <svg viewBox="0 0 9 9"><defs><path id="p" d="M0 0"/></defs><use href="#p"/><g clip-path="url(#p)"/></svg>
-<details class="hs-depth" data-depth="3"><summary>Deep</summary><p>folded</p></details></section></section></article>"""
+<details class="hs-depth" data-depth="3"><summary>Deep</summary><p>folded</p></details>
+<div class="cell"><details class="hide above-input"><summary>Code</summary><pre>sweep</pre></details><p>out</p></div>
+</section></section></article>"""
 SECOND = """<article class="hs-text"><section id="top"><h1>Small</h1><section id="idea"><h2>Second idea</h2>
 <details name="g"><summary>A</summary><p>a</p></details><details name="g"><summary>B</summary><p>b</p></details>
 </section></section></article>"""
@@ -79,4 +81,11 @@ def test_the_assembled_page_and_its_pdf(html: Path, browser: Any) -> None:
     assert shown == [["06  LoRA & rank", "3"], ["The idea", "3"], ["07  Small ways", "4"], ["Second idea", "4"]]
     assert numbers["hs-06_lora--idea"] == 3 and numbers["hs-07_small--idea"] == 4
     assert b"https://example.org/x" in body and b"/Outlines" in body
+    assert not tab.locator("pre").count() and tab.locator(".cell p").text_content() == "out"
+    assert "make pdf CODE=yes prints it" in tab.locator(".hs-cover small").text_content()
+    pdf.printed(tab, sheets, code=True)
+    assert tab.locator(".cell details[open] pre").text_content() == "sweep"
+    assert "CODE" not in tab.locator(".hs-cover").text_content()
+    with pytest.raises(UserError, match="CODE='maybe' is unknown: use CODE=yes"):
+        pdf.make(html.parent, code="maybe")
     tab.close()
