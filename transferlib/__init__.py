@@ -9,7 +9,7 @@ from typing import Any
 
 from transferlib.moved import Moved, moved
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOME = {
     "load": "datasets.named",
