@@ -16,6 +16,7 @@ from entry import main
 from book import claims
 from transferlib.errors import UserError
 from transferlib.runs.provenance import processor
+from transferlib.runs.record import unpacked
 
 ROOT = Path(__file__).resolve().parents[1]
 REFERENCE = ROOT / "book" / "reference"
@@ -81,6 +82,13 @@ def check(build: Build) -> None:
         raise typer.Exit(1)
 
 
+def whole(run: dict[str, Any], sweeps: Path) -> bool:
+    """Did this run measure each result that its chapter shows? A result kept from another says nothing on its cost."""
+    files = [sweeps / f"{key}.npz" for key in run["sweeps"]]
+    shown = sum(len(unpacked(file.read_bytes())) for file in files if file.is_file())
+    return not run["cells_kept"] or run["cells_computed"] >= shown  # a cell that was asked for twice was kept once
+
+
 @app.command()
 def keep(build: Build) -> None:
     """Make today's metrics the reference, with where they come from; refused when a claim does not hold."""
@@ -90,6 +98,7 @@ def keep(build: Build) -> None:
             raise UserError(f"Chapter {path.stem} is no reference: it needs PROFILE=cpu, and every claim to hold.")
         now["metrics"].pop("widget", None)
         now["provenance"] = _read(build / "provenance" / path.name)
+        now["provenance"]["whole"] = whole(now["provenance"], build / "sweeps")
         REFERENCE.mkdir(exist_ok=True)
         (REFERENCE / path.name).write_text(json.dumps(now, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 

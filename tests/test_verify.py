@@ -10,6 +10,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 import verify
 
 from transferlib.errors import UserError
+from transferlib.runs.record import packed
 
 
 def body(**metrics: object) -> dict[str, object]:
@@ -41,7 +42,7 @@ def test_a_run_becomes_the_reference_only_when_its_claims_hold(tmp_path: Path, m
     for folder in ("metrics", "provenance"):
         (tmp_path / folder).mkdir()
     today = tmp_path / "metrics" / "01.json"
-    (tmp_path / "provenance" / "01.json").write_text('{"commit": "abc"}')
+    (tmp_path / "provenance" / "01.json").write_text('{"commit": "abc", "cells_kept": 0, "sweeps": []}')
     with pytest.raises(UserError, match="no reference in"):
         verify.check(tmp_path)
     today.write_text(json.dumps({**body(a=SPAN), "claims": [{"id": "x", "verdict": "weaker", "spoken": "x"}]}))
@@ -51,7 +52,7 @@ def test_a_run_becomes_the_reference_only_when_its_claims_hold(tmp_path: Path, m
     verify.keep(tmp_path)
     (tmp_path / "reference" / "speed.json").write_text("{}")  # no chapter
     kept = json.loads((tmp_path / "reference" / "01.json").read_text())
-    assert kept["provenance"] == {"commit": "abc"} and "widget" not in kept["metrics"]
+    assert kept["provenance"]["commit"] == "abc" and kept["provenance"]["whole"] and "widget" not in kept["metrics"]
     verify.check(tmp_path)
     assert capsys.readouterr().out == "0 of 1 metrics drifted.\n"
     today.write_text(json.dumps(body(a={**SPAN, "mean": 1.0})))
@@ -63,3 +64,11 @@ def test_a_run_becomes_the_reference_only_when_its_claims_hold(tmp_path: Path, m
     today.write_text(json.dumps({**body(a=SPAN), "profile": "smoke"}))
     with pytest.raises(UserError, match="PROFILE=cpu SEED=0"):
         verify.check(tmp_path)
+
+
+def test_a_run_that_kept_results_of_another_is_not_whole(tmp_path: Path) -> None:
+    (tmp_path / "a.npz").write_bytes(packed({"{}": {"x": 1}, "{1}": {"x": 2}}))
+    run = {"cells_computed": 2, "cells_kept": 1, "sweeps": ["a"]}  # one of them was asked for twice
+    assert verify.whole(run, tmp_path)
+    assert not verify.whole(run | {"cells_computed": 1}, tmp_path)
+    assert verify.whole({"cells_computed": 1, "cells_kept": 0, "sweeps": ["a"]}, tmp_path)

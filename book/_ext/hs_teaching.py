@@ -129,7 +129,7 @@ def badge(number: str, needs: list[str], reference: Path) -> str:
     parts = [f"{size:.0f} MB of weights" if needs else "no weights"]
     file = reference / f"{number}.json"
     run = json.loads(file.read_text(encoding="utf-8"))["provenance"] if file.is_file() else {}
-    if run.get("cells_kept") == 0:  # a run that found results on the disk says nothing on what they cost
+    if run.get("whole"):  # a run that found results of another on the disk says nothing on what they cost
         minutes = run["processor_seconds"] / 60
         parts.insert(0, f"{minutes:.0f} min of processor" if minutes >= 1 else f"{60 * minutes:.0f} s of processor")
         parts.insert(1, f"{run['peak_memory_mb'] / 1000:.1f} GB of memory")

@@ -71,12 +71,12 @@ def test_a_guess_without_a_right_choice_or_a_reason_stops_the_build(render, body
 
 def test_the_cost_is_that_of_the_reference_run(tmp_path: Path) -> None:
     assert hs_teaching.badge("01", ["efficientnet-lite0"], tmp_path) == "19 MB of weights"
-    run = {"cells_kept": 0, "processor_seconds": 431.2, "peak_memory_mb": 1730, "finished": 1795900000,
+    run = {"whole": True, "processor_seconds": 431.2, "peak_memory_mb": 1730, "finished": 1795900000,
            "versions": {"torch": "2.14.1", "timm": "1.0.31", "transformers": "5.24.0"}}  # fmt: skip
     (tmp_path / "01.json").write_text(json.dumps({"provenance": run}))
     told = hs_teaching.badge("01", [], tmp_path)
     assert told.startswith("7 min of processor · 1.7 GB of memory · no weights · last measured on 2")
-    (tmp_path / "01.json").write_text(json.dumps({"provenance": run | {"cells_kept": 3}}))
+    (tmp_path / "01.json").write_text(json.dumps({"provenance": run | {"whole": False}}))
     assert "processor" not in hs_teaching.badge("01", [], tmp_path)
     with pytest.raises(ValueError, match="the weights 'resnet' are not packaged"):
         hs_teaching.badge("01", ["resnet"], tmp_path)

@@ -70,3 +70,10 @@ def test_the_book_prints_a_text_as_it_was_recorded(text: str) -> None:
     from myst_nb.core.variables import format_plain_text
 
     assert format_plain_text(repr(chapter._Text(text)), "") == text
+
+
+def test_the_last_sentence_of_a_chapter_is_prose_on_the_page() -> None:
+    from IPython.core.formatters import DisplayFormatter
+
+    shown, _ = DisplayFormatter().format(chapter.Said("a < b"))
+    assert shown["text/html"] == '<p class="hs-fine">a &lt; b</p>'

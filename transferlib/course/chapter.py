@@ -7,6 +7,7 @@ import sys
 import time
 from ast import literal_eval
 from dataclasses import dataclass, field
+from html import escape
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -148,10 +149,17 @@ class Run:
         odd = [f"{claim.id!r} {claim.verdict}" for claim in self.claims if claim.verdict in ("weaker", "contradicted")]
         told = f"{len(self.claims)} claims" + (f", of which {', '.join(odd)}" if odd else "")
         outside = reading.outside(self.metrics, self.chapter, self.profile) if record.folder() else ""
-        return (
+        return Said(
             f"Chapter {self.chapter}, profile {self.profile}, seed {self.seed}: {len(self.metrics)} values, {told}."
             f"{outside}"
         )
+
+
+class Said(str):
+    """A sentence that a page shows as prose: without its marks, and broken into lines."""
+
+    def _repr_html_(self) -> str:
+        return f'<p class="hs-fine">{escape(self)}</p>'
 
 
 def begin(chapter: str, profile: str, seed: int, device: str, data_root: str = "") -> Run:
