@@ -11,7 +11,10 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "book" / "_ext"))
+sys.path.insert(0, str(ROOT / "scripts"))
 import hs_numbers  # noqa: E402
+
+from book import CELL, chapters  # noqa: E402
 
 
 def claim(kind: str = "claim", verdict: str = "holds", unit: str = "points") -> dict[str, Any]:
@@ -85,11 +88,10 @@ def left_out(cell: str) -> set[str]:
 
 def test_a_smoke_run_makes_every_claim_that_a_page_names() -> None:
     assert left_out("if not SMOKE:\n    run.claim('a', 'b', c)\nrun.claim('d', 'e', f)") == {"a"}
-    for path in sorted((ROOT / "notebooks").glob("[0-9]*.md")):
-        cells = re.findall(
-            r"^```\{code-cell\}[^\n]*\n(?::[^\n]*\n)*(.*?)^```$", path.read_text(), re.DOTALL | re.MULTILINE
-        )
-        missing = {name for cell in cells for name in left_out(cell) if (path.name[:2], name) in named()}
+    wanted = named()
+    for path in chapters():
+        cells = [found.group(2) for found in CELL.finditer(path.read_text(encoding="utf-8"))]
+        missing = {name for cell in cells for name in left_out(cell) if (path.name[:2], name) in wanted}
         assert not missing, f"{path.name}: a smoke run makes no claim {missing}, and a page names it"
 
 

@@ -22,6 +22,7 @@ FIRST = """<article class="hs-text"><section id="top"><h1>LoRA</h1><section id="
 <svg viewBox="0 0 9 9"><defs><path id="p" d="M0 0"/></defs><use href="#p"/><g clip-path="url(#p)"/></svg>
 <details class="hs-depth" data-depth="3"><summary>Deep</summary><p>folded</p></details>
 <div class="cell"><details class="hide above-input"><summary>Code</summary><pre>sweep</pre></details><p>out</p></div>
+<div class="cell tag_experiment"><div class="cell_input"><pre>steps</pre></div></div>
 </section></section></article>"""
 SECOND = """<article class="hs-text"><section id="top"><h1>Small</h1><section id="idea"><h2>Second idea</h2>
 <details name="g"><summary>A</summary><p>a</p></details><details name="g"><summary>B</summary><p>b</p></details>
