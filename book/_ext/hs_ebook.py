@@ -1,5 +1,6 @@
 """Pages for e-readers: well-formed XHTML, formulas as MathML, colours as colours, tables in the place of widgets.
 
+What a page folds away, the code of its experiments, is left out, as in the printed book: an e-reader shows all of it.
 Only at work when Sphinx is given the tag ``ebook``, as ``make epub`` does.
 """
 
@@ -16,6 +17,8 @@ VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "met
 # What only a script or a wide screen uses, or what the vocabulary of e-books lacks.
 DROPPED = re.compile(r"^(?:data-|tabindex$|popover|on|align$|border$|clear$|frame$|rules$|valign$)")
 
+NO_CODE = "<p>The code of the experiments is left out of this e-book: it is in the notebooks.</p>"
+
 
 class _Xhtml(HTMLParser):
     """Writes HTML again as XHTML; the case of SVG's names is kept."""
@@ -26,6 +29,13 @@ class _Xhtml(HTMLParser):
         self.open: list[str] = []
         self.skipped = 0  # depth inside of something that is left out
         self.ids: set[str] = set()
+        self.experiment = False  # whether the cell that was begun last is one
+
+    def _folded(self, tag: str, classes: set[str]) -> bool:
+        """Whether this element is the code of an experiment."""
+        if "cell" in classes:
+            self.experiment = "tag_experiment" in classes
+        return (tag == "details" and "above-input" in classes) or (self.experiment and "cell_input" in classes)
 
     def _tag(self, attrs: list[tuple[str, str | None]], closed: bool) -> tuple[str, str]:
         raw = self.get_starttag_text() or ""
@@ -44,7 +54,8 @@ class _Xhtml(HTMLParser):
         return tag, "".join(f' {key}="{escape(value)}"' for key, value in kept.items())
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if self.skipped or tag in ("script", "button") or (tag == "style" and "svg" not in self.open):
+        unread = tag in ("script", "button") or (tag == "style" and "svg" not in self.open)
+        if self.skipped or unread or self._folded(tag, set((dict(attrs).get("class") or "").split())):
             self.skipped += tag not in VOID
             return
         name, rest = self._tag(attrs, False)
@@ -116,7 +127,8 @@ def page(body: str, colours: dict[str, str]) -> str:
 def _context(app: Sphinx, name: str, template: str, context: dict[str, Any], doctree: Any) -> None:
     theme = Path(app.srcdir) / "_static" / "hs.css"
     colours = palette(theme.read_text(encoding="utf-8")) | {"--hs-sans": "sans-serif", "--hs-serif": "serif"}
-    context["body"] = page(context.get("body", ""), colours)
+    note = NO_CODE if name == app.config.root_doc else ""
+    context["body"] = page(context.get("body", ""), colours) + note
     # MyST-NB's sheet styles what a screen shows; an e-book has one sheet, its own, beside the theme's.
     context["css_files"] = [sheet for sheet in context["css_files"] if "mystnb" not in str(sheet)]
     context["metatags"] = ""  # what the page with the photographs tells a browser

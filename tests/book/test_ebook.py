@@ -85,6 +85,17 @@ def test_code_that_was_folded_is_open_and_links_lead_to_pages_of_the_e_book() ->
     assert 'href="chapters/06.xhtml#a"' in made and 'href="https://x.org/a.html"' in made
 
 
+def test_the_code_of_an_experiment_is_left_out_and_its_result_and_other_code_stay() -> None:
+    def cell(tags: str, inside: str) -> str:
+        return f'<div class="cell {tags} docutils"><div class="cell_input">{inside}</div><p>shown {tags}</p></div>'
+
+    folded = '<details class="hide above-input"><summary>S</summary><div class="cell_input">secret</div></details>'
+    made = hs_ebook.xhtml(cell("tag_experiment", "secret <b>x</b>") + cell("tag_do-it", "kept") + folded + "<p>end</p>")
+    assert "secret" not in made and "kept" in made and made.endswith("<p>end</p>")
+    assert "<p>shown tag_experiment</p>" in made and "<p>shown tag_do-it</p>" in made
+    xml.dom.minidom.parseString(f"<body>{made}</body>")
+
+
 @pytest.fixture(scope="module")
 def ebook(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small book with the real settings and one chapter, built as `make epub` builds the real one."""
@@ -110,10 +121,11 @@ def ebook(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_e_book_holds_formulas_drawings_and_tables_and_no_script(ebook: Path) -> None:
     with zipfile.ZipFile(ebook) as book:
         assert book.infolist()[0].filename == "mimetype" and book.infolist()[0].compress_type == zipfile.ZIP_STORED
-        chapter, raw = (book.read(f"{name}.xhtml").decode() for name in ("chapter", "raw"))
+        chapter, raw, index = (book.read(f"{name}.xhtml").decode() for name in ("chapter", "raw", "index"))
         listed = book.read("content.opf").decode()
         scripts = [name for name in book.namelist() if name.endswith((".js", ".woff2"))]
     assert chapter.count("<math") == 2 and "katex-html" not in chapter and "fill: #0067a8" in chapter
+    assert hs_ebook.NO_CODE in index and hs_ebook.NO_CODE not in chapter
     assert '<details open="open"' in chapter and "Folded." in chapter and not scripts
     assert "<table>" in raw and "data-state" not in raw
     assert re.search(r'<item properties="mathml svg" [^>]*href="chapter.xhtml"', listed)
