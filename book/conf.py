@@ -63,7 +63,7 @@ nitpick_ignore_regex = [(r"py:.*", r"(?!transferlib).*"), (r"py:class", r"transf
 
 # Notebooks arrive executed; the page keeps what the run wrote.
 nb_execution_mode = "off"
-nb_mime_priority_overrides = [("html", "text/html", 1)]
+nb_mime_priority_overrides = [("html", "text/html", 1), ("epub", "text/html", 1)]
 nb_ipywidgets_js: dict[str, dict[str, str]] = {}
 nb_merge_streams = True
 nb_code_prompt_show = "Show the code"

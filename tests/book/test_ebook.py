@@ -9,6 +9,7 @@ import xml.dom.minidom
 import zipfile
 from pathlib import Path
 
+import nbformat
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -110,7 +111,11 @@ def ebook(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (source / "_static" / "drawings" / "one.svg").write_text(SVG)
     (source / "chapter.md").write_text(CHAPTER)
     (source / "raw.md").write_text(f"# Raw\n\n{WIDGET}\n")
-    (source / "index.md").write_text("# A book\n\n```{toctree}\nchapter\nraw\n```\n")
+    data = {"application/vnd.jupyter.widget-view+json": {"model_id": "0"}, "text/html": WIDGET, "text/plain": "W()"}
+    shown = nbformat.v4.new_output("execute_result", data=data, execution_count=1)
+    cells = [nbformat.v4.new_markdown_cell("# Ran"), nbformat.v4.new_code_cell("dial(state)", outputs=[shown])]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), source / "ran.ipynb")
+    (source / "index.md").write_text("# A book\n\n```{toctree}\nchapter\nraw\nran\n```\n")
     words = ["-m", "sphinx", "-q", "-b", "epub", "-t", "ebook", "-d", folder / "trees", source, folder / "out"]
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, *words], capture_output=True, text=True, env=env)
@@ -121,13 +126,14 @@ def ebook(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_e_book_holds_formulas_drawings_and_tables_and_no_script(ebook: Path) -> None:
     with zipfile.ZipFile(ebook) as book:
         assert book.infolist()[0].filename == "mimetype" and book.infolist()[0].compress_type == zipfile.ZIP_STORED
-        chapter, raw, index = (book.read(f"{name}.xhtml").decode() for name in ("chapter", "raw", "index"))
+        chapter, raw, index, ran = (book.read(f"{name}.xhtml").decode() for name in ("chapter", "raw", "index", "ran"))
         listed = book.read("content.opf").decode()
         scripts = [name for name in book.namelist() if name.endswith((".js", ".woff2"))]
     assert chapter.count("<math") == 2 and "katex-html" not in chapter and "fill: #0067a8" in chapter
     assert hs_ebook.NO_CODE in index and hs_ebook.NO_CODE not in chapter
     assert '<details open="open"' in chapter and "Folded." in chapter and not scripts
     assert "<table>" in raw and "data-state" not in raw
+    assert "<table>" in ran and "dial(state)" in ran  # what a widget of an executed chapter leaves: its table
     assert re.search(r'<item properties="mathml svg" [^>]*href="chapter.xhtml"', listed)
 
 
