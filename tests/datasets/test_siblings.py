@@ -54,7 +54,7 @@ def test_what_only_sounds_like_a_part_is_a_class(tmp_path: Path) -> None:
     assert collect(photos(tmp_path / "q", "trains", "contest")).classes == ["contest", "trains"]
 
 
-@pytest.mark.parametrize("outer", [("fold1", "fold2"), ("seen", "unseen"), ("train", "test_old")])
+@pytest.mark.parametrize("outer", [("indoor", "outdoor"), ("seen", "unseen"), ("train", "test_old")])
 def test_folders_that_hold_the_same_folders_are_pointed_at(tmp_path: Path, outer: tuple[str, str]) -> None:
     found = collect(photos(tmp_path / "p", *(f"{part}/{name}" for part in outer for name in ("cat", "dog"))))
     assert any("the outer ones are taken for the classes" in note for note in found.notes)
@@ -426,3 +426,57 @@ def test_the_path_of_another_machine_may_end_here(tmp_path: Path) -> None:
     lines = "".join(f"C:\\Users\\me\\images\\{name}\\{i}.png,{name}\n" for name in ("cat", "dog") for i in range(3))
     with pytest.raises(UserError, match=r"cat\\\\0.png' the file 'images/cat/0.png'\? Then write it so"):
         collect(table(tmp_path / "p" / "t.csv", "file,label\n" + lines))
+
+
+def test_trainval_is_a_part_and_numbered_folds_are_no_classes(tmp_path: Path) -> None:
+    found = collect(photos(tmp_path / "p", *(f"{part}/{name}" for part in ("trainval", "test") for name in "ab")))
+    assert found.classes == ["a", "b"] and set(found.splits) == {"train", "test"}
+    for number, one in enumerate(("fold", "Part_", "camera ", "patient")):
+        root = photos(tmp_path / f"q{number}", *(f"{one}{i}/{name}" for i in (1, 2) for name in "ab"))
+        with pytest.raises(UserError, match=r"holds folders called 'a', 'b': those are the classes\. Put the pictures"):
+            collect(root)
+    assert collect(photos(tmp_path / "r", "fold1", "fold2")).classes == ["fold1", "fold2"]
+
+
+def test_a_folder_that_may_hold_what_has_no_label_is_pointed_at(tmp_path: Path) -> None:
+    found = collect(photos(tmp_path / "p", "cat", "dog", "Unlabeled"))
+    assert "1 folders may hold what has no label, and are taken for classes: 'Unlabeled'." in found.notes
+
+
+def test_names_that_begin_with_the_class_are_pointed_at_and_other_names_are_not(tmp_path: Path) -> None:
+    flat = tmp_path / "flat"
+    flat.mkdir()
+    for name in ("cat", "dog"):
+        for i in range(3):
+            (flat / f"{name}.{i}.jpg").write_bytes(png())
+    with pytest.raises(UserError, match=r"Their names begin with 'cat', 'dog': if those are the classes, put each one"):
+        collect(flat)
+    (flat / "0001.jpg").write_bytes(png())
+    with pytest.raises(UserError, match=r"holds no labels") as caught:
+        collect(flat)
+    assert "begin with" not in str(caught.value)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match=r"It is empty\.$"):
+        collect(tmp_path / "empty")
+
+
+def test_columns_that_are_taken_by_their_names_are_said(tmp_path: Path) -> None:
+    body = "".join(f"text {i},{i % 2}\n" for i in range(8))
+    found = collect(table(tmp_path / "a.csv", "sentence,target\n" + body))
+    assert "By their names, these columns are taken: 'sentence' for the texts, 'target' for the labels." in found.notes
+    assert collect(table(tmp_path / "b.csv", "Text,label\n" + body)).notes == []
+    assert collect(tmp_path / "a.csv", columns={"text": "sentence", "label": "target"}).notes == []
+
+
+def test_a_one_of_many_columns_is_called_so(tmp_path: Path) -> None:
+    rows = "".join(f"words {i},{int(i % 3 == 0)},{int(i % 3 == 1)},{int(i % 3 == 2)}.0\n" for i in range(9))
+    with pytest.raises(UserError, match=r"In each row one of the columns 'red', 'green', 'blue' holds a 1: write its"):
+        collect(table(tmp_path / "a.csv", "text,red,green,blue\n" + rows))
+    with pytest.raises(UserError, match=r"Name the columns"):
+        collect(table(tmp_path / "b.csv", "text,red,green,blue\n" + rows + "both,1,1,0\n"))
+
+
+def test_two_lines_above_the_header_are_called_so(tmp_path: Path) -> None:
+    body = "".join(f"text {i},{i % 2}\n" for i in range(8))
+    with pytest.raises(UserError, match=r"'# by me', has one field and most of the others have 2: delete what stands"):
+        collect(table(tmp_path / "a.csv", "# by me\n# 2024\ntext,label\n" + body))

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from transferlib.datasets import archives, tables, walk
+from transferlib.datasets import archives, class_folders, tables, walk
 from transferlib.datasets.found import TEST, TRAIN, VALIDATION, Collection, printable, said
 from transferlib.datasets.labels import alike, counted, several
 from transferlib.errors import UserError
@@ -77,7 +77,7 @@ def _collected(
     elif chosen or encoding:
         raise UserError(f"{str(path)!r} is a folder without a table: names of columns and --encoding are for tables.")
     else:
-        found = walk.folder(root)
+        found = class_folders.folder(root)
     found = _parts(replace(found, notes=[*notes, *found.notes]), str(path))
     found = several(alike(found))
     return one_sided(_classes(counted(found, str(path)), fewest, str(path))) if fewest else found

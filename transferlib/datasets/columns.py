@@ -59,6 +59,11 @@ def chosen_columns(
             raise UserError(f"{str(path)!r} has the columns {listed}: say which one is meant, with --{role} {same[0]}.")
     if "split" not in columns:
         columns, table = _split_column(columns, table, notes)
+    guessed = [role for role in ("text", "file", "label") if role in columns and role not in chosen]
+    if guessed := [role for role in guessed if columns[role].strip().lower() != role]:
+        what = {"text": "the texts", "file": "the files", "label": "the labels"}
+        taken_for = ", ".join(f"{columns[role]!r} for {what[role]}" for role in guessed)
+        notes.append(f"By their names, these columns are taken: {taken_for}.")
     if "group" in columns and "group" not in chosen and columns["group"].strip().lower() != "group":
         notes.append(f"Rows with the same {columns['group']!r} stay on one side of every split.")
     if left := [name for name in table.columns if name not in columns.values()]:
@@ -86,12 +91,22 @@ def _split_column(
     return columns, table
 
 
+def _one_hot(table: pd.DataFrame, taken: set[str]) -> list[str]:
+    """The columns of zeros and ones of which exactly one is 1 in each row; none where the rows are otherwise."""
+    truth = table.drop(columns=list(taken)).apply(pd.to_numeric, errors="coerce")
+    ones = [name for name in truth if truth[name].isin([0, 1]).all()]
+    return ones if ones and (truth[ones].sum(axis=1) == 1).all() else []
+
+
 def _proposal(path: Path, table: pd.DataFrame, columns: Mapping[str, str], root: Path) -> str:
     """What to type: with two columns, both of their names."""
     lines = path.suffix.lower() not in (*JSON, *ARROW) and not path.is_dir()
     if len(table.columns) == 1 and lines:
         return "Columns are separated by commas, semicolons, tabs or vertical bars, or by what a first line sep= names."
     if len(table.columns) != 2:
+        if len(ones := _one_hot(table, set(columns.values()))) > 1:
+            listed = ", ".join(map(repr, ones[:SHOWN])) + (" and more" if len(ones) > SHOWN else "")
+            return f"In each row one of the columns {listed} holds a 1: write its name into a column 'label' instead."
         return "Name the columns: --label COLUMN, and --text COLUMN or --file COLUMN."
     fewest = sorted(reversed(table.columns), key=lambda name: table[name].nunique())  # values: the labels
     left = columns.get("label") or next(name for name in fewest if name not in columns.values())

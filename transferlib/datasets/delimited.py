@@ -3,6 +3,7 @@
 import codecs
 import csv
 import io
+from collections import Counter
 from pathlib import Path
 
 import pandas as pd
@@ -75,9 +76,11 @@ def read(path: Path, encoding: str = "", every: bool = False) -> tuple[pd.DataFr
         body = _filled(body, lines[0][1], notes)
     if not body:
         raise UserError(f"{str(path)!r} has a header, {header[0]!r} and so on, and no rows.")
-    if width == 1 and len(wide := {len(row) for _, row in body if row}) == 1 and wide != {1}:
+    wide, often = Counter(len(row) for _, row in body if row).most_common(1)[0]
+    if width == 1 < wide and often > len(body) / 2:
+        others = "the others" if often == len(body) else "most of the others"
         raise UserError(
-            f"The first line of {str(path)!r}, {header[0][:60]!r}, has one field and the others have {wide.pop()}: "
+            f"The first line of {str(path)!r}, {header[0][:60]!r}, has one field and {others} have {wide}: "
             "delete what stands above the names of the columns."
         )
     long = [(line, len(row)) for line, row in body if any(cell.strip() for cell in row[width:])]

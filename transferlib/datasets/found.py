@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
-SPLITS = {TRAIN: ("train", "training", "trn", "entrenamiento", "entrainement", "apprentissage", "treino"),
+SPLITS = {TRAIN: ("train", "training", "trainval", "trn", "entrenamiento", "entrainement", "apprentissage",
+          "treino"),
           VALIDATION: ("val", "valid", "validation", "validate", "dev", "devel", "development", "validacion",
           "validierung", "validacao"), TEST: ("test", "testing", "tst", "holdout", "heldout", "eval", "evaluation",
           "prueba", "teste")}  # fmt: skip
@@ -15,6 +16,9 @@ WORD = re.compile(rf"(?<![a-z])({'|'.join(name for names in SPLITS.values() for 
 PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".heic", ".avif")
 DELIMITED, JSON = (".csv", ".tsv", ".tab", ".txt"), (".jsonl", ".ndjson", ".json")
 ARROW = (".parquet", ".pq", ".arrow", ".feather")
+# Names that may say that an example has no label.
+PERHAPS = {"none", "unknown", "unlabelled", "unlabeled", "unsup", "unsorted", "todo", "-", "--", "?", ".", "missing",
+           "undefined", "not available"}  # fmt: skip
 AFTER = ("", "set", "split", "data", "images", "imgs", "folder")  # as in train_set
 
 

@@ -7,12 +7,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from transferlib.datasets.found import PICTURES, said, shortened
+from transferlib.datasets.found import PERHAPS, PICTURES, said, shortened
 from transferlib.errors import UserError
 
 MISSING = {"", "nan", "NaN", "NAN", "None", "null", "Null", "NULL", "NA", "na", "N/A", "n/a", "N.A.", "n.a.", "<NA>",
            "<na>", "#N/A", "NaT", "-nan"}  # fmt: skip
-PERHAPS = {"none", "unknown", "unlabelled", "unlabeled", "-", "--", "?", ".", "missing", "undefined", "not available"}
 
 
 def usable(path: Path, table: pd.DataFrame, item: str, label: str, home: Path | None) -> tuple[pd.DataFrame, list[str]]:

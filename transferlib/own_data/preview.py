@@ -15,6 +15,7 @@ from transferlib.own_data.ways import NAMES
 
 HINT = "nothing is left out or guessed"
 SHOWN = 8  # classes by name
+LONG = 1000  # characters, about as many as the 256 tokens of a sentence encoder hold
 
 
 def planned(data: str | Path, profile: str, columns: Mapping[str, str], encoding: str = "") -> list[str]:
@@ -38,13 +39,16 @@ def preview(found: Collection, profile: str = "cpu", source: str = "") -> list[s
     both = len(torn(found))
     sides = f"{both} of them on both sides of your split" if both else "each on one side of every split"
     groups = f"{len(set(found.groups))}, {sides}" if found.groups else "none given"
+    notes = list(found.notes)
+    if found.kind == "texts" and (long := sum(len(item) > LONG for item in found.items)):
+        notes.append(f"{long} texts have more than {LONG} characters: the report names what its networks cut off.")
     ways = ", ".join(NAMES[found.kind].values())
     return [
         f"Read: {len(found.y)} {what} from {printable(source or str(found.root))!r}",
         f"Classes: {len(found.classes)}: {', '.join(classes)}{more}",
         f"Split: {split}; groups: {groups}",
         f"Ways: {ways}; {len(spend['seeds'])} draws in closed form, {spend['few']} trained",
-        *(f"Note: {note}" for note in found.notes or [HINT]),
+        *(f"Note: {note}" for note in notes or [HINT]),
         *(
             ["Note: only the beginning of each picture was read; the report names those that end early."]
             if found.kind == "images"
