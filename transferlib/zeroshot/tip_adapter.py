@@ -17,7 +17,7 @@ from transferlib.tensors import class_numbers
 
 
 def cache_scores(x: Tensor, keys: Tensor, y: Tensor, n_classes: int, beta: float) -> Tensor:
-    """How loudly the labelled examples of each class speak for each x: (N, C), equation (5) of the paper.
+    """How loudly the labelled examples of each class speak for each x: (N, C), equation (3) of the paper.
 
     Lengths do not count; where all features point roughly the same way, take a mean off both sides first.
 
@@ -44,7 +44,7 @@ def cache_scores(x: Tensor, keys: Tensor, y: Tensor, n_classes: int, beta: float
 
 
 def tip_adapter(names: Tensor, cache: Tensor, alpha: float) -> Tensor:
-    """The names' scores (N, C) plus ``alpha`` ≥ 0 times the cache's (N, C): equation (6) of the paper.
+    """The names' scores (N, C) plus ``alpha`` ≥ 0 times the cache's (N, C): equation (4) of the paper.
 
     Raises:
         UserError: tables of unlike shape, a negative α.
