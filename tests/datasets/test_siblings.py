@@ -480,3 +480,25 @@ def test_two_lines_above_the_header_are_called_so(tmp_path: Path) -> None:
     body = "".join(f"text {i},{i % 2}\n" for i in range(8))
     with pytest.raises(UserError, match=r"'# by me', has one field and most of the others have 2: delete what stands"):
         collect(table(tmp_path / "a.csv", "# by me\n# 2024\ntext,label\n" + body))
+
+
+@pytest.mark.parametrize(
+    ("data", "what"),
+    [
+        (b"PK\x03\x04zzz", "a zip archive or an Excel file: save it as CSV"), (b"\x1f\x8bzz", "compressed with gzip"),
+        (b"PAR1zz", "a Parquet file: save"), (b"\xd0\xcf\x11\xe0zz", "an old Excel file"), (b"%PDF-1.7\n", "a PDF"),
+        (b"\n<!DOCTYPE HTML>\n<p>404</p>\n", "a web page: save it"), (b"<html><p>404</p></html>", "a web page"),
+        (b"version https://git-lfs.github.com/spec/v1\noid x\n", r"a pointer of Git LFS: run git lfs pull\.$"),
+    ],
+)  # fmt: skip
+def test_a_table_that_is_something_else_is_called_so(tmp_path: Path, data: bytes, what: str) -> None:
+    with pytest.raises(UserError, match=f"is no table of text but {what}"):
+        collect(table(tmp_path / "a.csv", data))
+
+
+def test_a_table_without_a_header_is_pointed_at(tmp_path: Path) -> None:
+    rows = "".join(f"{i % 2},{100 + i},who,text {i}\n" for i in range(8))
+    with pytest.raises(UserError, match=r"The first row was read as the header: put one above it, if it is data\.$"):
+        collect(table(tmp_path / "a.csv", rows))
+    with pytest.raises(UserError, match=r"or --file COLUMN\.$"):
+        collect(table(tmp_path / "b.csv", "a,b,c,d\n" + rows))

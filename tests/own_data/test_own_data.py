@@ -418,3 +418,4 @@ def test_a_pipe_among_the_pictures_is_named_and_not_waited_for(photos: Path) -> 
     seen = scan.scan(collect(photos), size=16)
     assert len(seen.keys) == 12 and "2 of 14 files cannot be read" in " ".join(seen.found.notes)
     assert "cat/pipe.png (not a regular file)" in " ".join(seen.found.notes)
+    assert "cat/gone.png (a link to a file that is not there)" in " ".join(seen.found.notes)

@@ -1,5 +1,6 @@
 """Which column of a table holds what: the chosen ones, else those of a known name, and what is said of the others."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -107,7 +108,9 @@ def _proposal(path: Path, table: pd.DataFrame, columns: Mapping[str, str], root:
         if len(ones := _one_hot(table, set(columns.values()))) > 1:
             listed = ", ".join(map(repr, ones[:SHOWN])) + (" and more" if len(ones) > SHOWN else "")
             return f"In each row one of the columns {listed} holds a 1: write its name into a column 'label' instead."
-        return "Name the columns: --label COLUMN, and --text COLUMN or --file COLUMN."
+        data = lines and any(re.fullmatch(r"-?\d+(\.\d+)?", name) for name in table.columns)
+        header = " The first row was read as the header: put one above it, if it is data." if data else ""
+        return f"Name the columns: --label COLUMN, and --text COLUMN or --file COLUMN.{header}"
     fewest = sorted(reversed(table.columns), key=lambda name: table[name].nunique())  # values: the labels
     left = columns.get("label") or next(name for name in fewest if name not in columns.values())
     other = next(name for name in table.columns if name != left)

@@ -14,6 +14,11 @@ from transferlib.errors import UserError
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32",
          codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}  # fmt: skip
+# How files begin that are no tables of text, whatever they are called.
+KINDS = {b"PK\x03\x04": "a zip archive or an Excel file", b"\x1f\x8b": "compressed with gzip",
+         b"PAR1": "a Parquet file", b"\xd0\xcf\x11\xe0": "an old Excel file", b"SQLite format 3": "a database",
+         b"%PDF": "a PDF", b"<!doctype html": "a web page", b"<html": "a web page", b"<?xml": "an XML file",
+         b"version https://git-lfs": "a pointer of Git LFS: run git lfs pull"}  # fmt: skip
 LOOKED_AT = 200  # rows by which a delimiter is judged
 
 
@@ -23,6 +28,8 @@ def decoded(path: Path, encoding: str = "") -> tuple[str, list[str]]:
     Raises ``UserError`` for an encoding that is unknown or does not fit, and for none where UTF-8 does not.
     """
     data = path.read_bytes()
+    if kind := next((what for mark, what in KINDS.items() if data[:64].lstrip().lower().startswith(mark.lower())), ""):
+        raise UserError(f"{str(path)!r} is no table of text but {kind}{'' if ':' in kind else ': save it as CSV'}.")
     marked = next((name for mark, name in MARKS.items() if data.startswith(mark)), "")
     try:
         text = data.decode(encoding or marked or "utf-8")

@@ -38,6 +38,8 @@ class Look(NamedTuple):
 @contextmanager
 def opened(file: Path) -> Iterator[Image.Image]:
     """The picture, not yet unpacked. Raises what Pillow raises, and ``ValueError`` for what is known to be none."""
+    if file.is_symlink() and not file.exists():
+        raise ValueError("a link to a file that is not there")
     if not file.is_file():  # a pipe would be waited for, without end
         raise ValueError("not a regular file")
     with file.open("rb") as stream:

@@ -136,6 +136,8 @@ def reason(error: Exception) -> str:
 
 def regular(file: Path) -> Path:
     """The file. Raises ``ValueError`` for a pipe or a device, which would be waited for, without end."""
+    if file.is_symlink() and not file.exists():
+        raise ValueError("a link to a file that is not there")
     if file.exists() and not file.is_file():
         raise ValueError("not a regular file")
     return file
