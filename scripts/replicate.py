@@ -17,7 +17,6 @@ from entry import main
 from transferlib.errors import UserError, nearest
 from transferlib.runs.cache import cache_dir
 from transferlib.runs.files import write
-from transferlib.runs.provenance import processor
 
 ROOT = Path(__file__).resolve().parents[1]
 KEPT = ROOT / "book" / "reference" / "replicate.json"
@@ -28,7 +27,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help=__d
 
 
 def counted(build: Path) -> dict[str, dict[str, Any]]:
-    """Chapter → verdict → the ids of its claims, and the commit that it ran from.
+    """Chapter → verdict → the ids of its claims, and the commit and the processor that it ran from.
 
     Nulls and facts count as holding unless they are marked.
     """
@@ -36,7 +35,8 @@ def counted(build: Path) -> dict[str, dict[str, Any]]:
     for path in sorted((build / "metrics").glob("*.json")):
         body = json.loads(path.read_text(encoding="utf-8"))
         ran = json.loads((build / "provenance" / path.name).read_text(encoding="utf-8"))
-        row: dict[str, Any] = {**{verdict: [] for verdict in VERDICTS}, "commit": ran["commit"]}
+        row: dict[str, Any] = {verdict: [] for verdict in VERDICTS}
+        row |= {"commit": ran["commit"], "processor": ran["processor"]}
         for claim in body["claims"]:
             verdict = claim["verdict"] if claim["verdict"] in VERDICTS else "holds"
             row[verdict].append(claim["id"])
@@ -81,7 +81,7 @@ def run(seeds: str = "", processor_: Annotated[str, typer.Option("--processor")]
         print("\n".join(printed(name, table)), flush=True)
         old = before.get(name, {}).get("chapters", {})
         before[name] = {
-            "processor": processor(), "date": time.strftime("%Y-%m-%d"),
+            "date": time.strftime("%Y-%m-%d"),
             "chapters": {**old, **table},
         }  # fmt: skip
         write(KEPT, json.dumps(before, indent=1, sort_keys=True) + "\n")

@@ -12,7 +12,7 @@ def test_each_chapter_is_counted_and_keeps_the_commit_it_ran_from(tmp_path: Path
     runs = {"01": ("aaa", ["holds", "null", "weaker"]), "02": ("bbb", ["holds", "contradicted"])}
     for chapter, (commit, verdicts) in runs.items():
         claims = [{"id": f"{chapter}-{v}", "verdict": v} for v in verdicts]
-        bodies = {"metrics": {"chapter": chapter, "claims": claims}, "provenance": {"commit": commit}}
+        bodies = {"metrics": {"chapter": chapter, "claims": claims}, "provenance": {"commit": commit, "processor": "P"}}
         for folder, body in bodies.items():
             (tmp_path / folder).mkdir(exist_ok=True)
             (tmp_path / folder / f"{chapter}.json").write_text(json.dumps(body))
@@ -22,6 +22,7 @@ def test_each_chapter_is_counted_and_keeps_the_commit_it_ran_from(tmp_path: Path
         "weaker": ["01-weaker"],
         "contradicted": [],
         "commit": "aaa",
+        "processor": "P",
     }
     assert table["02"]["commit"] == "bbb"
     assert replicate.printed("seed 7", table)[-1].split() == ["all", "3", "1", "1", "60.0", "%", "hold"]

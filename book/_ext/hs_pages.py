@@ -5,6 +5,7 @@ Each is a directive that reads what the chapters left behind, so a page never re
 
 import json
 import re
+from collections import Counter
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -175,7 +176,9 @@ class Replicate(_Page):
             odd = [f"{number} {claim}" for number, row in sorted(body["chapters"].items())
                    for verdict in verdicts[1:] for claim in row[verdict]]  # fmt: skip
             commits = ", ".join(sorted({row["commit"][:10] for row in body["chapters"].values()}))
-            cells = [*counts, len(body["chapters"]), body["processor"], body["date"], commits]
+            made = Counter(row["processor"] for row in body["chapters"].values()).most_common()
+            processors = ", ".join(f"{name} ({count})" if len(made) > 1 else name for name, count in made)
+            cells = [*counts, len(body["chapters"]), processors, body["date"], commits]
             rows.append(
                 f'<tr><th scope="row">{escape(name)}</th>{"".join(f"<td>{escape(str(c))}</td>" for c in cells)}</tr>'
                 f'<tr class="hs-table__more"><td colspan="8">{escape("not holding: " + ", ".join(odd) if odd else "")}'
