@@ -80,10 +80,7 @@ def run(seeds: str = "", processor_: Annotated[str, typer.Option("--processor")]
         table = counted(build)
         print("\n".join(printed(name, table)), flush=True)
         old = before.get(name, {}).get("chapters", {})
-        before[name] = {
-            "date": time.strftime("%Y-%m-%d"),
-            "chapters": {**old, **table},
-        }  # fmt: skip
+        before[name] = {"date": time.strftime("%Y-%m-%d"), "chapters": {**old, **table}}
         write(KEPT, json.dumps(before, indent=1, sort_keys=True) + "\n")
     raise typer.Exit(min(failed, 1))
 
