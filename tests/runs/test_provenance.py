@@ -4,13 +4,24 @@ import sys
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from transferlib.runs import memory, provenance
-from transferlib.runs.provenance import code_key, function_key, imports
+from transferlib.runs.provenance import code_key, function_keys, imports, meaning
+
+
+def function_key(function: Callable[..., Any]) -> str:
+    """The key of a function's code."""
+    return function_keys(function)[1]  # type: ignore[arg-type]
+
+
+def libraries_key(function: Callable[..., Any]) -> str:
+    """The key with the versions of the libraries."""
+    return function_keys(function)[0]  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -36,6 +47,49 @@ def _forget() -> None:
 def test_comments_and_layout_do_not_change_the_key() -> None:
     assert code_key("x = 1  # one\n") == code_key("x  =  1\n\n# more\n")
     assert code_key("x = 1") != code_key("x = 2")
+
+
+def test_a_docstring_is_no_meaning_but_any_other_text_is() -> None:
+    said, unsaid = (
+        '"""Doc."""\nclass A:\n    "doc"\n    def f(self):\n        "doc"\n        return "doc"\n',
+        "class A:\n    def f(self): return 'doc'\n",
+    )
+    assert meaning(said) == meaning(unsaid) != meaning(unsaid.replace("'doc'", "'other'"))
+
+
+def test_what_keeps_results_is_not_in_their_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    from transferlib.backbones.features import features
+    from transferlib.runs.sweep import sweep
+
+    def uses() -> object:
+        return features, sweep
+
+    def key(edited: str) -> str:
+        part = provenance._module_part
+        with monkeypatch.context() as patch:
+            patch.setattr(
+                provenance, "_module_part", lambda name: ("new" * (name == edited) + part(name)[0], part(name)[1])
+            )
+            return function_key(uses)
+
+    before = function_key(uses)
+    assert all(key(name) == before for name in provenance.KEEPERS)
+    assert key("transferlib.backbones.images") != before
+    assert provenance.code_key("import transferlib.runs.sweep") != provenance.code_key("import transferlib.runs.cache")
+
+
+def test_an_attribute_is_no_global() -> None:
+    class Holder:
+        SIZE = 1
+
+    def reads(holder: type[Holder]) -> int:
+        return holder.SIZE
+
+    def inner() -> list[int]:
+        return [SIZE for _ in range(2)]
+
+    assert "SIZE" not in provenance._names(reads.__code__)
+    assert "SIZE" in provenance._names(inner.__code__)
 
 
 def test_the_key_follows_imports_of_imports_and_nothing_else(package: Path) -> None:
@@ -105,12 +159,12 @@ def test_function_key_sees_what_a_decorator_does(monkeypatch: pytest.MonkeyPatch
 
         return more
 
-    assert len({function_key(way(_helper)) for way in (plus_one, plus_two, memory.cache)}) == 3  # type: ignore[arg-type]
-    before = function_key(memory.cache(_helper))  # type: ignore[arg-type]
-    assert before == function_key(memory.cache(_helper))  # type: ignore[arg-type]
+    assert len({function_key(way(_helper)) for way in (plus_one, plus_two, memory.cache)}) == 3
+    before = function_key(memory.cache(_helper))
+    assert before == function_key(memory.cache(_helper))
     part = provenance._module_part
     monkeypatch.setattr(provenance, "_module_part", lambda name: ("edited" * name.endswith("memory"), part(name)[1]))
-    assert function_key(memory.cache(_helper)) != before  # type: ignore[arg-type]
+    assert function_key(memory.cache(_helper)) != before
 
 
 def _times(value: int) -> int:
@@ -129,11 +183,11 @@ def test_function_key_sees_what_a_decorator_uses(monkeypatch: pytest.MonkeyPatch
     def one() -> int:
         return 1
 
-    before = function_key(_scaled(one)), function_key(memory.cache(_helper))  # type: ignore[arg-type]
-    assert before[0] != function_key(_scaled(_scaled(one)))  # type: ignore[arg-type]
+    before = function_key(_scaled(one)), function_key(memory.cache(_helper))
+    assert before[0] != function_key(_scaled(_scaled(one)))
     monkeypatch.setitem(globals(), "SIZE", 4)  # used by the decorator itself, and by what another one decorates
-    assert function_key(_scaled(one)) != before[0]  # type: ignore[arg-type]
-    assert function_key(memory.cache(_helper)) != before[1]  # type: ignore[arg-type]
+    assert function_key(_scaled(one)) != before[0]
+    assert function_key(memory.cache(_helper)) != before[1]
 
 
 def test_function_key_sees_closed_over_arrays() -> None:
@@ -156,9 +210,9 @@ def test_facts_name_versions_and_commit() -> None:
 def test_function_key_of_a_tensor_is_the_same_in_every_process(tmp_path: Path) -> None:
     script = tmp_path / "keys.py"
     script.write_text(
-        "import sys, torch\nfrom transferlib.runs.provenance import function_key\n"
+        "import sys, torch\nfrom transferlib.runs.provenance import function_keys\n"
         "torch.randn(int(sys.argv[1]))\nMASK, MORE = torch.ones(3), {'a': [torch.zeros(2)]}\n"
-        "def uses(): return MASK, MORE\nprint(function_key(uses))\n"
+        "def uses(): return MASK, MORE\nprint(function_keys(uses))\n"
     )
     runs = [subprocess.run([sys.executable, script, n], capture_output=True, text=True, check=True) for n in "17"]
     assert runs[0].stdout == runs[1].stdout != ""
@@ -174,7 +228,8 @@ def test_function_key_sees_closed_over_tensors() -> None:
 def test_another_version_of_a_library_is_another_key(monkeypatch: pytest.MonkeyPatch) -> None:
     def keys() -> list[str]:
         provenance.library.cache_clear()
-        return [provenance.modules_key("transferlib.errors"), function_key(_helper), function_key(_uses_helper)]
+        provenance._version.cache_clear()
+        return [provenance.modules_key("transferlib.errors"), *map(libraries_key, (_helper, _uses_helper))]
 
     before = keys()
     assert before == keys()
@@ -184,6 +239,7 @@ def test_another_version_of_a_library_is_another_key(monkeypatch: pytest.MonkeyP
         )
         assert all(new != old for new, old in zip(keys(), before, strict=True)), name
     monkeypatch.setattr(provenance, "version", version)
+    provenance._version.cache_clear()
 
 
 def test_a_library_that_a_cell_uses_is_in_its_key_with_its_version(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,8 +249,8 @@ def test_a_library_that_a_cell_uses_is_in_its_key_with_its_version(monkeypatch: 
         return str(joblib.hash(1))
 
     provenance.library.cache_clear()
-    before = function_key(uses)  # type: ignore[arg-type]
+    before = libraries_key(uses)
     monkeypatch.setattr(joblib, "__version__", "0.0.1")
     provenance.library.cache_clear()
-    assert function_key(uses) != before  # type: ignore[arg-type]
+    assert libraries_key(uses) != before
     provenance.library.cache_clear()

@@ -88,6 +88,10 @@ def test_a_sample_is_measured_again_and_a_false_record_is_noticed(kept: Path, mo
     with pytest.raises(UserError, match="'right'"):
         record.compare("toys", CELLS[0], {"right": np.ones(20, bool)}, {"right": np.arange(20) > 2})
     record.compare("toys", CELLS[0], {"right": np.ones(20, bool)}, {"right": np.arange(20) > 1})
+    halves = np.array([0.0, 0.5, 1.0, 0.5])  # half marks: one of four may come out otherwise, two may not
+    record.compare("toys", CELLS[0], {"marks": halves}, {"marks": np.array([0.5, 0.5, 1.0, 0.5])})
+    with pytest.raises(UserError, match="'marks'"):
+        record.compare("toys", CELLS[0], {"marks": halves}, {"marks": np.array([0.5, 0.5, 1.0, 1.0])})
 
 
 def test_a_measuring_run_does_not_read_the_record(kept: Path, monkeypatch) -> None:

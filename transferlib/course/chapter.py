@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 
 from matplotlib.figure import Figure
 
-from transferlib.course import cells, figures, profiles, reading
 from transferlib.course import claims as claiming
+from transferlib.course import figures, profiles, reading
 from transferlib.course.facts import Condition
 from transferlib.course.intervals import Interval
 from transferlib.course.printing import ends, number
@@ -179,7 +179,6 @@ def begin(chapter: str, profile: str, seed: int, device: str, data_root: str = "
     np.random.seed(seed)
     torch.manual_seed(seed)
     torch.set_num_threads(1)  # one thread: sums keep their order, so the same seed gives the same bytes
-    cells.indexed()
     return run
 
 

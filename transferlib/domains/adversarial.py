@@ -83,7 +83,7 @@ def dann_losses(
     Raises:
         UserError: labels that are no class numbers below K.
 
-    Paper: Ganin et al. 2016, equation 9.
+    Paper: Ganin et al. 2016, equation 10.
 
     >>> undecided = domain_head(2).requires_grad_(False)
     >>> _ = [p.zero_() for p in undecided.parameters()]

@@ -109,7 +109,8 @@ KINDS: dict[str, type[LoRA]] = {kind.__name__: kind for kind in (LoRA, DoRA, PiS
 def lora_plus(model: nn.Module, lr: float = 1e-4, ratio: float = 16) -> list[dict[str, Any]]:
     """LoRA+: optimiser groups in which B learns ``ratio`` times as fast as A; whatever else learns does so at ``lr``.
 
-    With one rate for both, A of a wide layer hardly moves a feature. Hayou et al., 2024, arXiv:2402.12354.
+    With one rate for both, a very wide layer does not learn its features efficiently: Hayou et al., 2024,
+    arXiv:2402.12354.
 
     >>> from transferlib.peft.lora import add_lora
     >>> groups = lora_plus(add_lora(nn.Sequential(nn.Linear(6, 4)), 2, 4, "0"), lr=1e-3, ratio=16)

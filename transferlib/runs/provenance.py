@@ -4,6 +4,7 @@ This file imports neither torch nor numpy: ``make`` asks it on every call which 
 """
 
 import ast
+import dis
 import hashlib
 import os
 import platform
@@ -21,6 +22,10 @@ VERSIONS = (
     "torch", "torchvision", "timm", "transformers", "tokenizers", "peft", "numpy", "scipy", "scikit-learn", "pandas",
     "pillow",
 )  # fmt: skip
+# What keeps, fetches and tells of a result does not make it: an edit there measures nothing anew.
+KEEPERS = frozenset(
+    f"transferlib.runs.{name}" for name in ("cache", "files", "notebooks", "provenance", "record", "sweep")
+)
 
 
 def digest(*parts: str | bytes) -> str:
@@ -47,10 +52,10 @@ def _lazy() -> dict[str, str]:
     return {name: f"transferlib.{home}" for name, home in _HOME.items()}
 
 
-def imports(source: str) -> set[str]:
+def imports(source: str | ast.Module) -> set[str]:
     """The transferlib modules that Python ``source`` imports directly."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(ast.parse(source) if isinstance(source, str) else source):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names if alias.name.split(".")[0] == "transferlib"}
         elif isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "transferlib":
@@ -60,10 +65,13 @@ def imports(source: str) -> set[str]:
     return {name for name in found if name and name != "transferlib"}
 
 
-def meaning(source: str) -> str:
-    """The syntax tree as text: comments and layout do not count, every value does.
+def meaning(source: str | ast.Module) -> str:
+    """The syntax tree as text: comments, docstrings and layout do not count, every value does.
 
     Unlike ``ast.dump``, the text is the same for every version of Python: empty parts are left out.
+
+    >>> meaning("def f():\\n    'Three.'\\n    return 3") == meaning("def f(): return 3  # three")
+    True
     """
 
     def text(node: Any) -> str:
@@ -75,7 +83,12 @@ def meaning(source: str) -> str:
         parts = [(field, value) for field, value in ast.iter_fields(node) if own or value not in (None, [])]
         return f"{type(node).__name__}({', '.join(f'{field}={text(value)}' for field, value in parts)})"
 
-    return text(ast.parse(source))
+    tree = ast.parse(source) if isinstance(source, str) else source
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Module):
+            if ast.get_docstring(node, clean=False) is not None:
+                del node.body[0]
+    return text(tree)
 
 
 @cache
@@ -83,19 +96,22 @@ def _module_part(module: str) -> tuple[str, frozenset[str]]:
     path = _file(module)
     if path is None:
         return "", frozenset()
-    source = path.read_text(encoding="utf-8")
+    tree = ast.parse(path.read_text(encoding="utf-8"))
     # The tables beside a module (weights, embedded data) name the SHA-256 of what it reads.
     tables = sorted([*path.parent.glob("embedded/*.json"), *path.parent.glob(f"{path.stem}.json")])
-    return digest(meaning(source), *(t.read_bytes() for t in tables)), frozenset(imports(source))
+    return digest(meaning(tree), *(t.read_bytes() for t in tables)), frozenset(imports(tree))
 
 
-def code_key(source: str) -> str:
-    """A key that changes when ``source``, or any transferlib module it imports, changes in meaning."""
-    todo, seen = imports(source), set[str]()
+def code_key(source: str, without: frozenset[str] = frozenset()) -> str:
+    """A key that changes when ``source``, or any transferlib module it imports, changes in meaning.
+
+    Modules in ``without``, and what only they import, are left out.
+    """
+    todo, seen = imports(source) - without, set[str]()
     while todo:
         module = todo.pop()
         seen.add(module)
-        todo |= _module_part(module)[1] - seen
+        todo |= _module_part(module)[1] - seen - without
     return digest(meaning(source), *(module + _module_part(module)[0] for module in sorted(seen)))
 
 
@@ -105,7 +121,7 @@ def modules_key(*modules: str) -> str:
     >>> modules_key("transferlib.errors") == modules_key("transferlib.runs.cache")
     False
     """
-    return digest(code_key("\n".join(f"import {module}" for module in modules)), str(versions()))
+    return digest(code_key("\n".join(f"import {module}" for module in modules), KEEPERS), str(versions()))
 
 
 @cache
@@ -115,9 +131,10 @@ def library(module: str) -> str:
 
 
 def _names(code: CodeType) -> set[str]:
-    """The global names a function uses, nested functions and comprehensions included."""
-    inner = (const for const in code.co_consts if isinstance(const, CodeType))
-    return set(code.co_names).union(*(_names(c) for c in inner))
+    """The global names a function reads, nested functions and comprehensions included; attributes are none."""
+    reads = {"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"}
+    own = {step.argval for step in dis.get_instructions(code) if step.opname in reads}
+    return own.union(*(_names(const) for const in code.co_consts if isinstance(const, CodeType)))
 
 
 def _as_arrays(value: Any) -> Any:
@@ -129,24 +146,33 @@ def _as_arrays(value: Any) -> Any:
     return value.detach().cpu().numpy() if hasattr(value, "detach") else value
 
 
-def function_key(function: FunctionType, libraries: bool = True) -> str:
-    """A key for a function and everything it can reach: source, modules, values of globals, versions of ``libraries``.
-
-    Functions of a notebook are followed into the functions and constants they use.
-    """
+def _source_key(value: Any) -> str:
     import inspect
     import textwrap
 
+    source = textwrap.dedent(inspect.getsource(value))
+    try:
+        return code_key(source, KEEPERS)
+    except SyntaxError:  # a lambda's source is a piece of the line it stands in
+        return digest(source)
+
+
+@cache
+def _code_source_key(code: CodeType, file: str) -> str:
+    """The source of a function by its code and file: looking it up asks every loaded module, which takes long."""
+    return _source_key(code)
+
+
+def function_keys(function: FunctionType) -> tuple[str, str]:
+    """Keys for a function and everything it can reach: source, modules, values of globals.
+
+    The first holds the versions of the libraries, too; the second leaves them out. Functions of a notebook are followed
+    into the functions and constants they use. What keeps results (:data:`KEEPERS`) is not among the modules.
+    """
     import joblib
 
     parts: dict[str, str] = {}
-
-    def source_key(value: Any) -> str:
-        source = textwrap.dedent(inspect.getsource(value))
-        try:
-            return code_key(source)
-        except SyntaxError:  # a lambda's source is a piece of the line it stands in
-            return digest(source)
+    libraries: set[str] = set()
 
     def visit(name: str, value: Any) -> None:
         if name in parts:
@@ -159,11 +185,12 @@ def function_key(function: FunctionType, libraries: bool = True) -> str:
         else:
             module = value.__name__ if isinstance(value, ModuleType) else str(getattr(value, "__module__", ""))
         if module.startswith("transferlib"):
-            parts[name] = code_key(f"import {module}")
+            parts[name] = code_key(f"import {module}", KEEPERS)
         elif isinstance(value, ModuleType) or (callable(value) and module not in ("__main__", function.__module__)):
-            parts[name] = library(module) if libraries else module
+            parts[name] = module
+            libraries.add(library(module))
         elif isinstance(value, FunctionType):
-            parts[name] = source_key(value.__code__)
+            parts[name] = _code_source_key(value.__code__, value.__code__.co_filename)
             bound = dict(zip(value.__code__.co_freevars, value.__closure__ or (), strict=True))
             for inner in sorted(_names(value.__code__) | set(bound)):
                 if inner in bound:
@@ -171,12 +198,13 @@ def function_key(function: FunctionType, libraries: bool = True) -> str:
                 elif inner in value.__globals__:
                     visit(inner, value.__globals__[inner])
         elif callable(value):
-            parts[name] = source_key(value)
+            parts[name] = _source_key(value)
         else:
             parts[name] = str(joblib.hash(_as_arrays(value)))
 
     visit(function.__name__, function)
-    return digest(str(versions()) if libraries else "", *(f"{name}={key}" for name, key in sorted(parts.items())))
+    code = digest(*(f"{name}={key}" for name, key in sorted(parts.items())))
+    return digest(code, str(versions()), *sorted(libraries)), code
 
 
 def commit(folder: Path = PACKAGE) -> str:
@@ -193,12 +221,15 @@ def commit(folder: Path = PACKAGE) -> str:
 def versions(names: Iterable[str] = VERSIONS) -> dict[str, str]:
     """Installed versions of the libraries that decide the numbers, and Python's own."""
     found = {"python": platform.python_version()}
-    for name in names:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "not installed"
-    return found
+    return found | {name: _version(name) for name in names}
+
+
+@cache
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"
 
 
 def processor() -> str:

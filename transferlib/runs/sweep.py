@@ -15,7 +15,7 @@ from tqdm import tqdm
 from transferlib.errors import UserError, needs
 from transferlib.runs import record
 from transferlib.runs.cache import store
-from transferlib.runs.provenance import function_key
+from transferlib.runs.provenance import function_keys
 
 Cell = dict[str, Any]
 
@@ -66,7 +66,7 @@ def sweep(
     if not cells:
         raise UserError(f"The sweep {desc!r} has no cells: give at least one dictionary of arguments.")
     cached = store("sweeps").cache(_run, ignore=["run"])
-    key, code = function_key(run), function_key(run, libraries=False)  # type: ignore[arg-type]
+    key, code = function_keys(run)  # type: ignore[arg-type]
     recorded = record.read(code)
     again = record.sample(cells) if recorded else []
     names = [record.name(cell) for cell in cells]
