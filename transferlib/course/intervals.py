@@ -161,6 +161,12 @@ def paired_difference(a: ArrayLike, b: ArrayLike) -> Interval:
     return mean_interval(a - b) if a.ndim == 1 else two_way(a - b)
 
 
+def _drawn(count: int, draws: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """The share of each of ``count`` things in each resample with replacement, (draws, count)."""
+    picked = rng.integers(count, size=(draws, count)) + count * np.arange(draws)[:, None]  # each draw its own bins
+    return np.bincount(picked.ravel(), minlength=draws * count).reshape(draws, count) / count
+
+
 def label_equivalent(
     accuracy: NDArray[np.float64], budgets: ArrayLike, curves: NDArray[np.float64], draws: int = 1000, seed: int = 0
 ) -> tuple[float, float, float]:
@@ -184,15 +190,15 @@ def label_equivalent(
         share = (target - curve[i - 1]) / (curve[i] - curve[i - 1])
         return float(np.exp(logs[i - 1] + share * (logs[i] - logs[i - 1])))
 
-    rng = np.random.default_rng(seed)
-    replicas = []
-    for _ in range(draws):
-        left = accuracy[rng.integers(len(accuracy), size=len(accuracy))].mean(0)
-        right = curves[rng.integers(len(curves), size=len(curves))].mean(0)
-        if right.ndim == 2:  # examples: the same draw for both sides
-            drawn = rng.integers(right.shape[1], size=right.shape[1])
-            left, right = left[drawn].mean(), right[:, drawn].mean(1)
-        replicas.append(crossing(float(left), right))
+    accuracy, rng = np.asarray(accuracy, dtype=float), np.random.default_rng(seed)
+    ours, theirs = (_drawn(len(side), draws, rng) for side in (accuracy, curves))  # (draws, seeds) of each side
+    if curves.ndim == 3:  # examples: the same draw for both sides
+        seen = _drawn(curves.shape[2], draws, rng)
+        left = np.einsum("ds,sd->d", ours, accuracy @ seen.T)
+        right = np.einsum("ds,sbd->db", theirs, curves @ seen.T)
+    else:
+        left, right = ours @ accuracy, theirs @ curves
+    replicas = [crossing(float(target), curve) for target, curve in zip(left, right, strict=True)]
     low, high = np.quantile(replicas, [0.025, 0.975], method="inverted_cdf")
     whole = curves.mean((0, 2)) if curves.ndim == 3 else curves.mean(0)
     return crossing(float(accuracy.mean()), whole), float(low), float(high)
