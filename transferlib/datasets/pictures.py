@@ -35,14 +35,19 @@ class Look(NamedTuple):
     cut: bool = False  # colours of 16 bits, of which Pillow reads the upper 8
 
 
+def regular(file: Path) -> Path:
+    """The file. Raises ``ValueError`` for a pipe or a device, which would be waited for, without end."""
+    if file.is_symlink() and not file.exists():
+        raise ValueError("a link to a file that is not there")
+    if file.exists() and not file.is_file():
+        raise ValueError("not a regular file")
+    return file
+
+
 @contextmanager
 def opened(file: Path) -> Iterator[Image.Image]:
     """The picture, not yet unpacked. Raises what Pillow raises, and ``ValueError`` for what is known to be none."""
-    if file.is_symlink() and not file.exists():
-        raise ValueError("a link to a file that is not there")
-    if not file.is_file():  # a pipe would be waited for, without end
-        raise ValueError("not a regular file")
-    with file.open("rb") as stream:
+    with regular(file).open("rb") as stream:
         head = stream.read(132)
     if not head:
         raise ValueError("an empty file")

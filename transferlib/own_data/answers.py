@@ -17,13 +17,12 @@ from tqdm import tqdm
 
 from transferlib.backbones.folding import folded
 from transferlib.backbones.images import ImageBackbone
-from transferlib.datasets.pictures import read
+from transferlib.datasets.pictures import read, regular
 from transferlib.datasets.rows import named
 from transferlib.datasets.walk import files_below
 from transferlib.errors import UserError
 from transferlib.own_data.item_tables import holding, whole
 from transferlib.own_data.saved import SavedModel
-from transferlib.own_data.scan import regular
 from transferlib.own_data.window import cut
 
 HEAD = ("file", "label", "probability", "problem")

@@ -21,7 +21,7 @@ from transferlib.backbones.folding import folded
 from transferlib.backbones.images import DEFAULT, ImageBackbone
 from transferlib.backbones.texts import DEFAULT_TEXT
 from transferlib.datasets.found import Collection, said, shortened
-from transferlib.datasets.pictures import opened, read
+from transferlib.datasets.pictures import opened, read, regular
 from transferlib.errors import UserError
 from transferlib.own_data.depth import at_depth
 from transferlib.own_data.store import seen_rows, seen_store
@@ -132,15 +132,6 @@ def reason(error: Exception) -> str:
         return "no image in a format that is read here"
     words = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return words or type(error).__name__
-
-
-def regular(file: Path) -> Path:
-    """The file. Raises ``ValueError`` for a pipe or a device, which would be waited for, without end."""
-    if file.is_symlink() and not file.exists():
-        raise ValueError("a link to a file that is not there")
-    if file.exists() and not file.is_file():
-        raise ValueError("not a regular file")
-    return file
 
 
 def _key(found: Collection, item: str) -> str:
