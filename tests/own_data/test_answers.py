@@ -102,7 +102,7 @@ def test_each_row_of_a_table_has_its_answer(saved: Path, folder: Path, tmp_path:
     table = pd.read_csv(out, keep_default_na=False)
     assert table["file"].tolist() == ["inner\\0, a.png", "", "gone.png"]
     assert table["label"][0] and table["label"][1:].eq("").all()
-    assert table["problem"].tolist() == ["", "no file is named", "not a regular file"]
+    assert table["problem"].tolist() == ["", "no file is named", "No such file or directory"]
 
 
 class Letters(torch.nn.Module):

@@ -50,7 +50,7 @@ def test_a_picture_that_cannot_be_read_is_named_and_the_others_are_judged(saved:
     pictures[1].write_text("no picture")
     table = load_model(saved).predict([*pictures, Path("nowhere.png")])
     assert table["class"].eq("").tolist() == [False, True, False, False, False, False, True]
-    assert "UnidentifiedImageError" in table["problem"][1] and "not a regular file" in table["problem"][6]
+    assert "UnidentifiedImageError" in table["problem"][1] and "No such file" in table["problem"][6]
     with pytest.raises(UserError, match="nothing to predict"):
         load_model(saved).predict([])
 

@@ -7,7 +7,6 @@ pictures are in memory at a time, and the table of features: half a gigabyte for
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
