@@ -76,7 +76,7 @@ read: $(READY) ## The book from its recorded results: minutes instead of half an
 
 html: $(READY) ## Render the pages from what was executed, without executing
 	@$(PY) scripts/book.py stage
-	@$(PY) -m sphinx -q -b html -W --keep-going -n -d $(BUILD)/doctrees $(BUILD)/src $(BUILD)/html \
+	@$(PY) -m sphinx -q -j $(CORES) -b html -W --keep-going -n -d $(BUILD)/doctrees $(BUILD)/src $(BUILD)/html \
 	|| { rm -rf $(BUILD)/doctrees; exit 1; } # kept, they would let the next build pass without reading the page again
 	@echo "The book: $(BUILD)/html/index.html"
 
@@ -86,7 +86,7 @@ pdf: $(READY) ## The built pages on paper, build/head-start.pdf; needs Chromium 
 epub: $(READY) ## The executed book for e-readers, in build/epub
 	@$(PY) scripts/book.py stage
 	@rm -rf $(BUILD)/epub
-	@$(PY) -m sphinx -q -b epub -t ebook -W --keep-going -n -d $(BUILD)/doctrees-epub $(BUILD)/src $(BUILD)/epub
+	@$(PY) -m sphinx -q -j $(CORES) -b epub -t ebook -W --keep-going -n -d $(BUILD)/doctrees-epub $(BUILD)/src $(BUILD)/epub
 	@echo "The e-book: $(BUILD)/epub/head-start.epub"
 
 slides: $(READY) ## A deck for each executed chapter, in build/slides (CHAPTER=06)

@@ -3,8 +3,14 @@
 import os
 import sys
 from datetime import UTC, datetime
+from functools import cache
 from importlib import metadata
 from pathlib import Path
+
+import pybtex.plugin
+
+# Each citation asks for the same plugins, and each time pybtex reads what every installed package offers.
+pybtex.plugin.find_plugin = cache(pybtex.plugin.find_plugin)
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE / "_ext"))

@@ -79,7 +79,11 @@ def docstring(module: str) -> str:
 
 def public(module: str) -> dict[str, str]:
     """The public classes and functions of a module, each with the first line of its docstring."""
-    body = parsed(module).body
+    return _public(parsed(module))
+
+
+@lru_cache(maxsize=512)
+def _public(tree: ast.Module) -> dict[str, str]:
     kinds = (ast.FunctionDef, ast.ClassDef)
-    found = {node.name: ast.get_docstring(node) or "" for node in body if isinstance(node, kinds)}
+    found = {node.name: ast.get_docstring(node) or "" for node in tree.body if isinstance(node, kinds)}
     return {name: text.split("\n")[0] for name, text in found.items() if text and not name.startswith("_")}

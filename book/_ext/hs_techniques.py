@@ -5,6 +5,7 @@ No Sphinx in here: the tables are Markdown.
 
 import re
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 import hs_house
@@ -41,6 +42,7 @@ def homes(names: list[str], glossary: Iterable[str] = ()) -> dict[str, list[str]
     return best if len(best) <= 2 else {}
 
 
+@cache  # every entry of the glossary is held against every name of the package
 def plain(name: str) -> str:
     """A name without case, hyphens and the s of a plural."""
     return re.sub(r"[\W_]", "", name).lower().removesuffix("s")
