@@ -138,7 +138,7 @@ test-latest: ## The tests in an environment of its own, with the newest versions
 	@.venv-latest/bin/python -m pip install --quiet --disable-pip-version-check --upgrade --upgrade-strategy eager -e ".[dev]"
 	@$(MAKE) --no-print-directory test PY=.venv-latest/bin/python READY=
 
-mutants: $(READY) ## How many broken lines of penalties, alignment and probes the tests notice
+mutants: $(READY) ## How many broken lines of penalties, alignment, probes, intervals, claims the tests notice
 	@rm -rf mutants && $(PY) -m mutmut run --max-children $(CORES) && $(PY) -m mutmut results
 
 verify: execute ## Re-measure, and print every metric that left its reference interval (PROFILE=cpu)

@@ -286,3 +286,69 @@ def test_bad_input_is_said_in_one_sentence():
         fisher(model, x[:0])
     with pytest.raises(UserError, match="no trainable parameters"):
         fisher(model.requires_grad_(False), x)
+
+
+@pytest.mark.parametrize("measure", [fisher, fast_fisher])
+def test_a_refusal_is_one_whole_sentence(measure):
+    x, y = data()
+    model = mlp(6, 3)
+    known = r"^Unknown labels='{}': did you mean '{}'"
+    for typed, meant in (("exakt", "exact"), ("sampel", "sample"), ("empircal", "empirical")):
+        with pytest.raises(UserError, match=known.format(typed, meant)):
+            measure(model, (x, y), typed)
+    with pytest.raises(UserError, match=r"^labels='empirical' needs the true labels: pass data=\(x, y\)"):
+        measure(model, x, "empirical")
+    with pytest.raises(UserError, match=r"^The examples are a list: pass a tensor x \(N, …\), or a pair \(x, y\)\.$"):
+        measure(model, x.tolist())
+    with pytest.raises(UserError, match=r"^There is no example to measure on: pass at least one row of x\.$"):
+        measure(model, x[:0])
+    for wrong in (y[1:], y.double()):
+        shape = rf"^y is {wrong.dtype} of shape \({len(wrong)},\): give each of the 24 examples a class number\.$"
+        with pytest.raises(UserError, match=shape):
+            measure(model, (x, wrong), "empirical")
+    with pytest.raises(
+        UserError, match=r"^The outputs are \(\d+, 1\): a Fisher needs logits \(N, C\) of C ≥ 2 classes\.$"
+    ):
+        measure(mlp(6, 1), x)
+    with pytest.raises(UserError, match=r"^The outputs are \(\d+, 3, 1\): a Fisher needs"):
+        measure(nn.Sequential(mlp(6, 3), nn.Unflatten(1, (3, 1))), x)
+    with pytest.raises(
+        UserError, match=r"^The Fisher of '0\.weight' is not finite: look for NaN in x and in the weights"
+    ):
+        measure(model, x * float("nan"))
+    with pytest.raises(UserError, match="give it an output for every class before measuring the Fisher"):
+        measure(model, (x, y + 5), "empirical")
+    assert same(measure(model, (x, y.double())), measure(model, x))  # only the empirical one reads y
+
+
+@pytest.mark.parametrize("measure", [fisher, fast_fisher, lambda m, d: wrong_batched_fisher(m, d, 4)])
+def test_a_weight_that_nothing_reads_has_no_fisher_and_half_precision_is_summed_wide(measure):
+    class Idle(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.used, self.idle = mlp(6, 3), nn.Parameter(torch.ones(2, dtype=torch.double))
+
+        def forward(self, x):
+            return self.used(x)
+
+    x, y = data()
+    found = measure(Idle(), (x, y))
+    assert found["idle"].tolist() == [0, 0] and found["used.0.weight"].abs().sum() > 0
+    half = measure(mlp(6, 3).bfloat16(), (x.bfloat16(), y))
+    assert {f.dtype for f in half.values()} == {torch.float32}
+
+
+def test_the_wrong_fisher_names_itself_and_needs_labels():
+    x, y = data()
+    with pytest.raises(UserError, match=r"^The Fisher of '0\.weight' is not finite"):
+        wrong_batched_fisher(mlp(6, 3), (x * float("nan"), y), 4)
+    with pytest.raises(UserError, match="needs the true labels"):
+        wrong_batched_fisher(mlp(6, 3), (x, None), 4)
+
+
+def test_the_fast_fisher_has_the_defaults_of_the_plain_one():
+    x, _ = data()
+    model = mlp(6, 8, 3)
+    torch.manual_seed(3)
+    one, other = fisher(model, x, "sample"), fast_fisher(model, x, "sample")
+    assert same(other, one, rel=1e-9) and same(fast_fisher(model, x, "sample", samples=1, seed=0), one, rel=1e-9)

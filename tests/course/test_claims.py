@@ -1,10 +1,12 @@
 """Claims, nulls and facts: what an interval allows to say."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transferlib.course.claims import check_claim, check_fact, check_null, html, verdict
+from transferlib.course.claims import Claim, check_claim, check_fact, check_null, html, verdict
 from transferlib.course.intervals import Interval
 from transferlib.errors import UserError
 
@@ -83,3 +85,67 @@ def test_a_claim_without_a_value_or_a_threshold_is_refused() -> None:
         check_claim("x", "{value}", LEAD)
     with pytest.raises(UserError, match="nothing lies above 3 and below -3"):
         check_claim("x", "{value}", LEAD, above=3, below=-3)
+
+
+def test_every_field_of_a_claim_a_null_and_a_fact() -> None:
+    told: dict[str, Any] = {"unit": "points", "where": "on toys", "digits": 2}
+    claim = check_claim("lead", "A lead of {value}.", LEAD, above=14, below=22, **told)
+    said = "A lead of 18.20 points."
+    assert claim == Claim("lead", said, LEAD, "holds", 14, 22, "points", "on toys", 2, "claim")
+    none = Interval(0.4, -1.0, 1.8, 8)
+    null = check_null("same", "A gap of {value}.", none, **told)
+    assert null == Claim("same", "A gap of 0.40 points.", none, "null", None, None, "points", "on toys", 2, "null")
+    assert check_null("same", "{value}", none, checked=False).verdict == "unchecked"
+    fact = check_fact("fewer", "{value} of them.", 291.94, True, unit="MB", where="counted", digits=1)
+    exact = Interval(291.94, 291.94, 291.94, 1)
+    assert fact == Claim("fewer", "291.9 MB of them.", exact, "fact", None, None, "MB", "counted", 1, "fact")
+    assert check_fact("fewer", "{value}", 2, True, checked=False).verdict == "unchecked"
+    bare = (
+        check_claim("lead", "{value}", LEAD, above=1),
+        check_null("n", "{value}", none),
+        check_fact("f", "{value}", 2, True),
+    )
+    assert [(c.unit, c.where, c.statement) for c in bare] == [("", "", "18.2"), ("", "", "0.4"), ("", "", "2")]
+    assert claim.as_dict()["value"] == LEAD._asdict()
+
+
+def test_an_end_of_the_interval_at_a_threshold_does_not_hold() -> None:
+    at = Interval(2.0, 1.0, 3.0, 8)
+    assert verdict(at, 1.0, None) == "weaker" == verdict(at, None, 3.0)
+    assert verdict(at, 3.0, None) == "contradicted" == verdict(at, None, 1.0)
+    for ends in ((0.0, 1.0), (-1.0, 0.0)):  # an interval that touches 0 saw no difference
+        assert check_null("n", "{value}", Interval(0.5, *ends, 8)).verdict == "null"
+    assert check_null("n", "{value}", Interval(0.5, 0.1, 1.0, 8)).verdict == "weaker"
+    with pytest.raises(UserError, match="nothing lies above 2 and below 2"):
+        check_claim("lead", "{value}", LEAD, above=2, below=2)
+
+
+@pytest.mark.parametrize(
+    ("limits", "told"),
+    [({"above": 14}, "holds"), ({"above": 16}, "is weaker here"), ({"above": 30}, "is contradicted")],
+)
+def test_the_terminal_says_each_verdict_in_words(limits: dict[str, float], told: str) -> None:
+    assert (
+        check_claim("lead", "It is {value}.", LEAD, **limits).spoken().startswith(f"claim 'lead' {told}: It is 18.2.")
+    )
+    assert "claimed above \u22123." in check_claim("lead", "{value}", LEAD, above=-3).spoken()
+
+
+def test_the_whole_box() -> None:
+    claim = check_claim('a"b', "Here's <{value}>.", LEAD, above=30, unit="points", where="on <toys>")
+    assert html(claim, "as <recorded>") == (
+        '<div class="hs-claim" data-verdict="contradicted" id="claim-a&quot;b">'
+        '<p class="hs-claim__statement">Here\u2019s &lt;18.2 points&gt;.</p>'
+        '<p class="hs-claim__evidence"><strong>Contradicted in this run</strong> · 18.2 points [15.0, 21.4], 95 % '
+        "interval over 20 seeds · claimed: above 30 points · on &lt;toys&gt; · as &lt;recorded&gt;</p></div>"
+    )
+    null = html(check_null("n", "{value}", Interval(0.4, -1.0, 1.8, 8), digits=2))
+    assert null.endswith("this run could have seen a difference of 1.93</p></div>")
+
+
+def test_a_refusal_names_the_claim() -> None:
+    for check in (check_claim, check_null):
+        with pytest.raises(UserError, match="Claim 'lead': write"):
+            check("lead", "no number", LEAD, **({"above": 1} if check is check_claim else {}))
+    with pytest.raises(UserError, match="Claim 'fewer': write"):
+        check_fact("fewer", "no number", 2, True)

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import special, stats
 
 from transferlib.course.intervals import (
+    Interval,
     accuracy_interval,
     label_equivalent,
     mean_interval,
@@ -137,3 +138,87 @@ def test_a_table_with_a_hole_and_a_table_that_is_none_are_refused() -> None:
         two_way([[1.0, np.nan], [0.0, 1.0]])
     with pytest.raises(UserError, match="holds other numbers"):
         accuracy_interval([[0.5, 1.0], [0.0, 1.0]])
+
+
+def by_squares(table: np.ndarray) -> tuple[float, float]:
+    """Variance of the mean and its degrees of freedom, from the sums of squares of a two-way table."""
+    (s, i), grand = table.shape, table.mean()
+    total, of_seeds = ((table - grand) ** 2).sum(), i * ((table.mean(1) - grand) ** 2).sum()
+    of_examples = s * ((table.mean(0) - grand) ** 2).sum()
+    squares = {"seed": of_seeds / (s - 1), "example": of_examples / (i - 1)}
+    squares["rest"] = (total - of_seeds - of_examples) / ((s - 1) * (i - 1))
+    df = {"seed": s - 1, "example": i - 1, "rest": (s - 1) * (i - 1)}
+    both = (squares["seed"] + squares["example"] - squares["rest"]) / (s * i)
+    larger = max("seed", "example", key=lambda kind: squares[kind])
+    if both <= squares[larger] / (s * i):  # the other kind's share would be negative
+        return squares[larger] / (s * i), df[larger]
+    if squares["seed"] / (s * i) > both / 2:
+        return both, df["seed"]
+    return both, both**2 / sum((squares[kind] / (s * i)) ** 2 / df[kind] for kind in df)
+
+
+@pytest.mark.parametrize(("of_seed", "of_example"), [(0.3, 2.0), (2.0, 0.3), (1.0, 1.0), (0.0, 0.0)])
+@pytest.mark.parametrize("shape", [(3, 7), (8, 40), (5, 3)])
+def test_the_spread_is_that_of_the_sums_of_squares(shape: tuple[int, int], of_seed: float, of_example: float) -> None:
+    for draw in range(6):
+        rng = np.random.default_rng(draw)
+        table = of_seed * rng.normal(size=(shape[0], 1)) + of_example * rng.normal(size=(1, shape[1]))
+        table = table + rng.normal(size=shape) + 3
+        variance, df = by_squares(table)
+        assert spread(table) == pytest.approx((variance, df), rel=1e-9)
+        found, half = two_way(table, level=0.9), stats.t.ppf(0.95, df) * np.sqrt(variance)
+        assert found == pytest.approx((table.mean(), table.mean() - half, table.mean() + half, *shape, df), rel=1e-9)
+
+
+@pytest.mark.parametrize("level", [0.95, 0.8])
+@pytest.mark.parametrize(("easy", "seed"), [(0.0, 0), (0.6, 1), (1.6, 2), (-2.0, 3)])
+def test_the_interval_of_an_accuracy_leaves_out_its_tails(easy: float, seed: int, level: float) -> None:
+    rng = np.random.default_rng(seed)
+    lean = 0.5 * rng.normal(size=(6, 1)) + rng.normal(size=(1, 60)) + rng.normal(size=(6, 60)) + easy
+    right = (lean > 0).astype(float)
+    p, (variance, df) = right.mean(), by_squares(right)
+    narrow, wide = stats.t.ppf(0.5 + level / 2, [right.size - 1, df])
+    n = min(p * (1 - p) / variance * (narrow / wide) ** 2, 60 if 60 * min(p, 1 - p) < 5 else right.size)
+    found, tail = accuracy_interval(right, level), (1 - level) / 2
+    # P(Binomial(n, low) ≥ np) and P(Binomial(n, high) ≤ np) are the two tails; n is no whole number.
+    assert special.betainc(n * p, n * (1 - p) + 1, found.low) == pytest.approx(tail, rel=1e-6)
+    assert special.betaincc(n * p + 1, n * (1 - p), found.high) == pytest.approx(tail, rel=1e-6)
+    assert (found.mean, found.seeds, found.examples) == (p, 6, 60) and found.df == pytest.approx(df)
+
+
+def test_an_accuracy_of_none_or_all_has_the_exact_bound() -> None:
+    bound = 0.025 ** (1 / 20)  # (1 − p)²⁰ = 0.025
+    none, every = accuracy_interval(np.zeros((3, 20))), accuracy_interval(np.ones((3, 20)))
+    assert none[:3] == pytest.approx((0, 0, 1 - bound)) and every[:3] == pytest.approx((1, bound, 1))
+    with pytest.raises(UserError, match=r"^An accuracy is made of right"):
+        accuracy_interval(np.full((3, 20), 0.5))
+
+
+def test_an_interval_in_percent() -> None:
+    assert Interval(0.5, 0.4, 0.7, 8, 30, 9.5).scaled(100) == pytest.approx((50, 40, 70, 8, 30, 9.5))
+    assert mean_interval([True, False, True]).mean == pytest.approx(2 / 3)
+    assert paired_difference([True, True], [False, True]).mean == 0.5  # answers are no numbers until they are made some
+
+
+def test_label_equivalents_without_luck_are_read_off_the_curve() -> None:
+    curve = np.array([[0.5, 0.6, 0.8]] * 3)
+    assert label_equivalent(np.full(4, 0.7), [10, 20, 40], curve) == pytest.approx([np.sqrt(800)] * 3)
+    assert label_equivalent(np.full(4, 0.8), [10, 20, 40], curve) == pytest.approx([40] * 3)  # reached at the last
+    assert label_equivalent(np.full(4, 0.3), [10, 20, 40], curve) == pytest.approx([10] * 3)
+    assert label_equivalent(np.full(4, 0.9), [10, 20, 40], curve) == (np.inf,) * 3
+    answers = np.repeat(curve[:, :, None], 5, axis=2)
+    assert label_equivalent(np.full((4, 5), 0.7), [10, 20, 40], answers) == pytest.approx([np.sqrt(800)] * 3)
+
+
+def test_label_equivalents_feel_the_luck_of_the_examples() -> None:
+    rng = np.random.default_rng(0)
+    hard = rng.random(200)  # the same examples are hard for everybody
+    curves = np.stack([np.stack([hard < share for share in (0.5, 0.6, 0.7)])] * 4).astype(float)
+    ours = np.stack([hard[::-1] < 0.6] * 4).astype(float)
+    _, low, high = label_equivalent(ours, [10, 20, 40], curves)
+    assert low < 18 and high > 22  # the seeds agree: all of this is the examples
+    alone = label_equivalent(ours.mean(1), [10, 20, 40], curves.mean(2))
+    assert alone[1] == alone[2]
+    assert label_equivalent(ours, [10, 20, 40], curves) == label_equivalent(ours, [10, 20, 40], curves, 1000, 0)
+    paired = np.stack([hard < 0.6] * 4).astype(float)  # what is right for one is right for the other
+    assert label_equivalent(paired, [10, 20, 40], curves)[1:] == pytest.approx((20, 20))
