@@ -22,12 +22,13 @@ def one_thread() -> Iterator[None]:
 def tell(benchmark: Any) -> Tell:
     """Add a row to the table: a piece of work, what it is held against, a number, and the target it has to meet.
 
-    ``at_least`` or ``at_most`` is the target; with neither the row only reports.
+    ``at_least`` or ``at_most`` is the target; with neither the row only reports. ``because`` says what forbids the
+    target by its nature: where it is not reached, the row then shows the reason and is no miss.
     """
 
     def row(
         piece: str, against: str, value: float, unit: str, ours: str,
-        at_least: float | None = None, at_most: float | None = None,
+        at_least: float | None = None, at_most: float | None = None, because: str = "",
     ) -> None:  # fmt: skip
         target, met = "", None
         if at_least is not None:
@@ -35,7 +36,7 @@ def tell(benchmark: Any) -> Tell:
         elif at_most is not None:
             target, met = f"≤ {at_most:g}", bool(value <= at_most)
         found = {"piece": piece, "against": against, "value": float(value), "unit": unit, "ours": ours,
-                 "target": target, "met": met}  # fmt: skip
+                 "target": target, "met": None if because and not met else met, "because": because}  # fmt: skip
         benchmark.extra_info.setdefault("rows", []).append(found)
 
     return row
@@ -50,11 +51,11 @@ def beside(tell: Tell) -> Tell:
 
     def row(
         piece: str, spent: Mapping[str, list[float]], ours: str, theirs: str, peer: str,
-        at_least: float | None = None, at_most: float | None = None,
+        at_least: float | None = None, at_most: float | None = None, because: str = "",
     ) -> None:  # fmt: skip
         share = ratio(spent[ours], spent[theirs])
         value, unit = (share, "× their time") if at_least is None else (1 / share, "× faster")
         against = f"{peer}, {seconds(spent[theirs])}"
-        tell(piece, against, value, unit, seconds(spent[ours]), at_least=at_least, at_most=at_most)
+        tell(piece, against, value, unit, seconds(spent[ours]), at_least=at_least, at_most=at_most, because=because)
 
     return row

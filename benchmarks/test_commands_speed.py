@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from pairs import matrix_rate
 
+from transferlib.runs.cache import cache_dir
+
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = Path(os.environ.get("TRANSFERLIB_BUILD") or ROOT / "build")
 
@@ -42,14 +44,24 @@ def up_to_date() -> None:
 
 def test_the_commands(benchmark, tell, up_to_date):
     nothing = min(make("execute")[0] for _ in range(3))
-    tell("make execute, nothing changed", "", nothing, "s", "fastest of 3", at_most=3)
+    tell("make execute, nothing changed", "", nothing, "s", "fastest of 3", at_most=1)
     shutil.rmtree(BUILD / "doctrees", ignore_errors=True)
     tell("make html, all pages anew", "", make("html")[0], "s", "one run, two cores", at_most=60)
     benchmark.pedantic(lambda: make("execute"), rounds=1)
 
 
+def test_the_book_from_its_record(benchmark, tell, tmp_path, monkeypatch):
+    (tmp_path / "weights").symlink_to(cache_dir() / "weights")
+    monkeypatch.setenv("TRANSFERLIB_CACHE", str(tmp_path))  # only the weights: as on a machine that measured nothing
+    shutil.rmtree(ROOT / "build" / "read", ignore_errors=True)
+    took = benchmark.pedantic(lambda: make("read")[0], rounds=1)
+    tell("make read, from the record", "", took, "s", "one run, two cores, nothing kept", at_most=90)
+
+
 def test_the_whole_book(benchmark, tell, up_to_date):
     runs = [json.loads(path.read_text()) for path in sorted((BUILD / "provenance").glob("*.json"))]
+    if any(run["cells_kept"] and not run["cells_computed"] for run in runs):
+        pytest.skip("the chapters read results that they did not measure: run `make book` with an empty cache first")
     rate = benchmark.pedantic(matrix_rate, rounds=1)
     total = sum(run["wall_seconds"] for run in runs)
     first = min(run["finished"] - run["wall_seconds"] for run in runs)
@@ -58,7 +70,7 @@ def test_the_whole_book(benchmark, tell, up_to_date):
     said = (
         f"{total / 60:.0f} minutes of one core; chapter {longest['chapter']} alone {longest['wall_seconds'] / 60:.0f}"
     )
-    tell("make execute, the whole book, cold", "", wall / 60, "min", said, at_most=20)
+    tell("make execute, the whole book, cold", "", wall / 60, "min", said, at_most=35)
     counts = json.loads((ROOT / "book" / "reference" / "flops.json").read_text())["flops"]
     flops = sum(counts.values())
     against = f"{flops / 1e12:,.0f} TFLOP of products and convolutions at {rate / 1e9:.0f} GFLOP/s"
@@ -81,5 +93,5 @@ def test_the_first_paint(benchmark, tell, up_to_date):
         max(paints) / 1000,
         "s",
         f"slowest of {len(paints)} pages",
-        at_most=1,
+        at_most=0.6,
     )

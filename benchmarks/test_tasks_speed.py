@@ -97,7 +97,15 @@ def test_protonet(benchmark, beside):
     spent = alternate({"ours": step, "theirs": pairwise}, 40)
     benchmark.pedantic(step, rounds=3)
     piece = "ProtoNet step, conv4-32, 5 ways, 5 shots"
-    beside(piece, spent, "ours", "theirs", "learn2learn's algorithm", at_least=1.0)
+    beside(
+        piece,
+        spent,
+        "ours",
+        "theirs",
+        "learn2learn's algorithm",
+        at_least=1.0,
+        because="both sides do the same arithmetic",
+    )
 
 
 def test_near_duplicates(benchmark, beside):

@@ -32,7 +32,9 @@ def table(run: Run) -> None:
         raise typer.Exit(2)
     print("\n".join(map(line, rows)))
     missed = [row for row in rows if row["met"] is False]
-    print(f"{len(rows)} rows, {sum(row['met'] is True for row in rows)} targets met, {len(missed)} missed.")
+    limits = sum(bool(row["because"]) and row["met"] is None for row in rows)
+    met = sum(row["met"] is True for row in rows)
+    print(f"{len(rows)} rows, {met} targets met, {len(missed)} missed, {limits} at a limit that the row names.")
     body = {"provenance": {**facts(), "finished": int(time.time())}, "rows": rows, "growth": growth}
     KEPT.write_text(json.dumps(body, indent=1, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
 

@@ -1,4 +1,4 @@
-"""The page on speed: the table of the last `make bench`, why a target was missed, and how time grows."""
+"""The page on speed: the last `make bench`, why a target was missed, how time grows, how the cores were shared."""
 
 import json
 from html import escape
@@ -36,9 +36,12 @@ class SpeedTable(_Speed):
             return self.nothing("Nothing was measured yet: run `make bench`.")
         rows = []
         for row in found["rows"]:
-            mark = {True: "met", False: "missed", None: ""}[row["met"]]
+            why = row.get("because", "") if row["met"] is None else ""
+            mark = {True: "met", False: "missed", None: "at its limit" if why else ""}[row["met"]]
             cells = (f"{number(row['value'])} {row['unit']}", row["target"], mark)
-            more = " · ".join(part for part in (row["ours"], row["against"] and f"against {row['against']}") if part)
+            more = " · ".join(
+                part for part in (row["ours"], row["against"] and f"against {row['against']}", why) if part
+            )
             rows.append(
                 f'<tr><th scope="row">{escape(row["piece"])}</th>{"".join(f"<td>{escape(c)}</td>" for c in cells)}</tr>'
                 f'<tr class="hs-table__more"><td colspan="4">{escape(more)}</td></tr>'
@@ -100,7 +103,36 @@ class SpeedGrowth(_Speed):
         return figures.html(figure, alt, "growth-report", said)
 
 
+def timeline(ran: dict[str, dict[str, Any]]) -> str:
+    """A bar for each chapter's run, by number, and what share of the cores they used; "" if they ran at other times."""
+    spans = sorted((facts["finished"] - facts["wall_seconds"], facts["finished"], n) for n, facts in ran.items())
+    first, ends = min(spans)[0], [max(end for _, end, _ in spans[: i + 1]) for i in range(len(spans))]
+    if len(spans) < 2 or any(begin > end + 60 for (begin, _, _), end in zip(spans[1:], ends, strict=False)):
+        return ""  # a minute in which none ran: begun by two commands
+    figure, ax = figures.canvas(width=6.6, height=0.6 + 0.24 * len(spans))
+    for row, (begin, end, _) in enumerate(spans):
+        ax.barh(row, (end - begin) / 60, left=(begin - first) / 60, color=figures.TONES["a"], height=0.7)
+    ax.set_yticks(range(len(spans)), [number for _, _, number in spans])
+    ax.invert_yaxis()
+    ax.set(xlabel="minutes since the first chapter began", ylabel="chapter")
+    whole, cores = ends[-1] - first, max(facts["cores"] for facts in ran.values())
+    share = 100 * sum(facts["processor_seconds"] for facts in ran.values()) / (cores * whole)
+    alt = f"A bar for each of {len(spans)} chapters, from its begin to its end; {spans[-1][2]} was the last to begin."
+    said = f"{whole / 60:.1f} minutes on {cores} cores. The chapters and their workers used {share:.0f} % of them."
+    return figures.html(figure, alt, "timeline", said)
+
+
+class Timeline(_Speed):
+    """When each chapter ran, from the provenance of this very book."""
+
+    def run(self) -> list[nodes.Node]:
+        known = {chapter.number: chapter.provenance for chapter in self.chapters() if chapter.provenance}
+        drawn = timeline(known) if known else ""
+        return [self.raw(drawn)] if drawn else self.nothing("The chapters of this book were not executed in one go.")
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("speed-table", SpeedTable)
     app.add_directive("speed-growth", SpeedGrowth)
+    app.add_directive("timeline", Timeline)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -18,6 +18,7 @@ import hs_house  # noqa: E402
 import hs_katex  # noqa: E402
 import hs_pages  # noqa: E402
 import hs_reference  # noqa: E402
+import hs_speed  # noqa: E402
 import hs_symbols  # noqa: E402
 import hs_techniques  # noqa: E402
 import hs_widgets  # noqa: E402
@@ -92,6 +93,17 @@ def test_pages_without_a_chapter_say_so(render):
     assert not warnings
     assert html.count("hs-nothing") == 4
     assert hs_chapters.chapters(Path("/nowhere")) == []
+
+
+def test_the_time_line_counts_how_much_of_the_cores_was_used():
+    def ran(finished: float, seconds: float, used: float) -> dict[str, float]:
+        return {"finished": finished, "wall_seconds": seconds, "processor_seconds": used, "cores": 2}
+
+    together = {"01": ran(1120, 120, 100), "02": ran(1060, 60, 50), "03": ran(1180, 110, 90)}
+    html = hs_speed.timeline(together)  # three minutes of two cores: 360 s, of which 240 were used
+    assert "3.0 minutes on 2 cores" in html and "used 67 % of them" in html and "03 was the last to begin" in html
+    assert hs_speed.timeline({**together, "04": ran(1400, 150, 100)}) == ""  # 70 s after all the others had ended
+    assert hs_speed.timeline({"01": together["01"]}) == ""
 
 
 def test_a_widget_without_its_metrics_says_how_to_get_them(render):
