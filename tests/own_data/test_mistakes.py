@@ -78,7 +78,7 @@ def test_every_reason_to_doubt_has_its_sentence(made: Compared) -> None:
     off = wrong._replace(after=wrong.after._replace(error=0.5, luck=0.1))
     said = cautions(data(made.draws.y, [4, 20, 20]), made, choice(20, False, 4), off)
     parts = ("classes are uneven (20 against 4)", "Fewer than 20 examples: a $1.",
-             "1 nearly equal pairs: a random split", "1 nearly equal pairs have different labels",
+             "Nearly equal pairs: 1. A random split", "Nearly equal pairs with different labels: 1.",
              "reaches down to guessing", "are not told apart", "Probabilities stay off", "no column 'group'",
              "at most 4 labels per class; there are up to 20")  # fmt: skip
     assert len(said) == len(parts) and all(part in sentence for part, sentence in zip(parts, said, strict=True))
@@ -96,7 +96,7 @@ def test_where_there_is_no_reason_that_is_said(made: Compared) -> None:
     checked = data(made.draws.y, [20, 20, 20])
     checked = checked._replace(scan=checked.scan._replace(found=split))
     assert any("except across your own split." in s for s in cautions(checked, made, choice(50, True, 20), calm))
-    assert "Your split is kept. 1 nearly equal pairs lie on both sides of it." in summary.facts(checked)
+    assert "Your split is kept. Nearly equal pairs on both sides of it: 1." in summary.facts(checked)
 
 
 def test_groups_are_counted_and_those_on_both_sides_of_a_given_split_named(made: Compared) -> None:

@@ -23,11 +23,11 @@ def cautions(checked: Check, compared: Compared, choice: Choice, wrong: Mistakes
     if len(checked.alike):
         where = ", except across your own split." if found.splits and across(checked) else "."
         said.append(
-            f"{len(checked.alike)} nearly equal pairs: a random split would test on what was learned. Here they stay "
+            f"Nearly equal pairs: {len(checked.alike)}. A random split would test on what was learned. Here they stay "
             f"together{where}"
         )
     if apart(checked):
-        said.append(f"{apart(checked)} nearly equal pairs have different labels. Look at them: are the labels right?")
+        said.append(f"Nearly equal pairs with different labels: {apart(checked)}. Look at them: are the labels right?")
     for way, (some, all_) in compared.blind.items():
         then = "it guesses there." if way in compared.names else "it is left out."
         why = "blank pictures" if found.kind == "images" else "texts without words, or cut off before they differ,"

@@ -50,12 +50,12 @@ def facts(checked: Check) -> list[str]:
     said = [
         f"{len(found.y)} {what} of {len(found.classes)} classes can be used.",
         f"The largest class has {most}, the smallest {least}: {most / least:.1f} to 1.",
-        f"{len(checked.alike)} pairs look nearly the same; {apart(checked)} of them have different labels.",
+        f"Pairs that look nearly the same: {len(checked.alike)}. With different labels: {apart(checked)}.",
     ]
     if found.groups and not found.splits:
         said.append(f"They are of {len(set(found.groups))} groups, each on one side of every split.")
     if found.splits:
-        said.append(f"Your split is kept. {across(checked)} nearly equal pairs lie on both sides of it.")
+        said.append(f"Your split is kept. Nearly equal pairs on both sides of it: {across(checked)}.")
     if both := torn(found):
         said.append(counted(len(both), "groups lie on both sides of your split, so that it flatters", both))
     return said + found.notes
