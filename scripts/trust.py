@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -152,6 +153,13 @@ def repeated(chapters: str, whole: dict[str, bytes]) -> bool:
     return row("other jobs, hash seed, folder: same bytes", good, len(ways))
 
 
+def together(chapters: str, whole: dict[str, bytes]) -> bool:
+    """Two runs in the same folders at the same time: both end well, and what they leave is the bytes of one."""
+    with place() as (build, cache), ThreadPoolExecutor(2) as pool:
+        ended = [done for done, _ in pool.map(finish, [make(build, cache, chapters) for _ in range(2)])]
+        return row("two at once, in the same folders", int(all(ended) and metrics(build) == whole), 1)
+
+
 def unchanged(build: Path, cache: Path, chapters: str) -> bool:
     """Nothing changed since the last run: nothing is executed, in seconds."""
     began = time.perf_counter()
@@ -231,6 +239,7 @@ def trust(
     results = [
         same,
         repeated(chapters, whole),
+        together(chapters, whole),
         starved(chapters, whole, largest),
         read_only(chapters, whole),
         offline(chapters, whole, tests),
