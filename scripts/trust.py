@@ -1,5 +1,6 @@
-"""Kill it, starve it, run it again: what ``make trust`` proves on this machine, as a table."""
+"""Kill it, starve it, run it again: what ``make trust`` proves on this machine, as a table, also for the book."""
 
+import json
 import os
 import random
 import resource
@@ -19,8 +20,12 @@ import psutil
 import typer
 
 from transferlib.runs.cache import cache_dir
+from transferlib.runs.files import write
+from transferlib.runs.provenance import facts
 
 ROOT = Path(__file__).resolve().parents[1]
+KEPT = ROOT / "book" / "reference" / "trust.json"
+ROWS: list[dict[str, Any]] = []
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 Chapters = Annotated[str, typer.Option(help="Chapters to execute, such as 01,15; empty: all.")]
 
@@ -91,6 +96,7 @@ def kill_tree(process: "subprocess.Popen[str]") -> None:
 
 
 def row(name: str, passed: int, of: int, note: str = "") -> bool:
+    ROWS.append({"what": name, "passed": passed, "of": of, "note": note})
     print(f"{'ok  ' if passed == of else 'FAIL'} {name:42} {passed:3} of {of:3}  {note}", flush=True)
     return passed == of
 
@@ -246,6 +252,8 @@ def trust(
         hunted(chapters, kills, whole, seconds),
         killed(chapters, trials, whole, seconds),
     ]
+    about = {**facts(), "finished": int(time.time()), "chapters": chapters or "all"}
+    write(KEPT, json.dumps({"provenance": about, "rows": ROWS}, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
     if not all(results):
         raise typer.Exit(1)
 

@@ -160,6 +160,29 @@ class Provenance(_Page):
         return [self.raw(scrolling(f"<thead><tr>{heads}</tr></thead><tbody>{''.join(rows)}</tbody>", "Provenance"))]
 
 
+class Trust(_Page):
+    """What was done to the runs of the last `make trust`, and how often they came out whole."""
+
+    def run(self) -> list[nodes.Node]:
+        path = Path(self.env.srcdir) / "reference" / "trust.json"
+        self.env.note_dependency(str(path))
+        if not path.is_file():
+            return self.nothing("`make trust` has not been run yet.")
+        body = json.loads(path.read_text(encoding="utf-8"))
+        about = body["provenance"]
+        rows = "".join(
+            f'<tr><th scope="row">{escape(row["what"])}</th><td>{row["passed"]} of {row["of"]}</td>'
+            f"<td>{escape(row['note'])}</td></tr>"
+            for row in body["rows"]
+        )
+        heads = "".join(f'<th scope="col">{h}</th>' for h in ("What was done", "Came out whole", ""))
+        table = scrolling(f"<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody>", "Trust")
+        told = (
+            f"Chapters: {about['chapters']}, smoke profile. {about['processor']}, commit {str(about['commit'])[:10]}."
+        )
+        return [self.raw(f"{table}<p>{escape(told)}</p>")]
+
+
 class Replicate(_Page):
     """How many claims hold, are weaker, are contradicted: a row a run of ``make replicate``, a row a chapter inside."""
 
@@ -235,6 +258,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
         ("parts", Parts),
         ("chapter-list", Contents),
         ("provenance", Provenance),
+        ("trust", Trust),
         ("claims", Claims),
         ("replicate", Replicate),
         ("gallery", Gallery),

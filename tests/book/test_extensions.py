@@ -106,6 +106,16 @@ def test_the_time_line_counts_how_much_of_the_cores_was_used():
     assert hs_speed.timeline({"01": together["01"]}) == ""
 
 
+def test_the_table_of_what_went_wrong_on_purpose_is_that_of_the_last_run(render):
+    rows = [{"what": "a <full> disk, then room", "passed": 0, "of": 1, "note": ""}]
+    about = {"chapters": "10", "processor": "Toy", "commit": "0123456789ab+"}
+    body = json.dumps({"rows": rows, "provenance": about})
+    html, warnings = render("```{trust}\n```", files={"reference/trust.json": body})
+    assert not warnings
+    assert "a &lt;full&gt; disk, then room" in html and "0 of 1" in html and "Toy, commit 0123456789" in html
+    assert "make trust" in render("```{trust}\n```")[0]
+
+
 def test_a_widget_without_its_metrics_says_how_to_get_them(render):
     html, warnings = render("```{widget} label_budget\n:chapter: 01\n```")
     assert not warnings
