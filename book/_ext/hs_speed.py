@@ -2,6 +2,7 @@
 
 import json
 from html import escape
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +107,7 @@ class SpeedGrowth(_Speed):
 def timeline(ran: dict[str, dict[str, Any]]) -> str:
     """A bar for each chapter's run, by number, and what share of the cores they used; "" if they ran at other times."""
     spans = sorted((facts["finished"] - facts["wall_seconds"], facts["finished"], n) for n, facts in ran.items())
-    first, ends = min(spans)[0], [max(end for _, end, _ in spans[: i + 1]) for i in range(len(spans))]
+    first, ends = spans[0][0], list(accumulate((end for _, end, _ in spans), max))
     if len(spans) < 2 or any(begin > end + 60 for (begin, _, _), end in zip(spans[1:], ends, strict=False)):
         return ""  # a minute in which none ran: begun by two commands
     figure, ax = figures.canvas(width=6.6, height=0.6 + 0.24 * len(spans))
@@ -122,7 +123,7 @@ def timeline(ran: dict[str, dict[str, Any]]) -> str:
     return figures.html(figure, alt, "timeline", said)
 
 
-class Timeline(_Speed):
+class Timeline(_Page):
     """When each chapter ran, from the provenance of this very book."""
 
     def run(self) -> list[nodes.Node]:

@@ -54,7 +54,10 @@ def test_a_docstring_is_no_meaning_but_any_other_text_is() -> None:
         '"""Doc."""\nclass A:\n    "doc"\n    def f(self):\n        "doc"\n        return "doc"\n',
         "class A:\n    def f(self): return 'doc'\n",
     )
-    assert meaning(said) == meaning(unsaid) != meaning(unsaid.replace("'doc'", "'other'"))
+    found = [meaning(text, docstrings=False) for text in (said, unsaid, unsaid.replace("'doc'", "'other'"))]
+    assert found[0] == found[1] != found[2]
+    assert meaning(said) != meaning(unsaid)  # a cell of a page that is a text shows it, and a formatter must keep it
+    assert code_key("'one'") != code_key("'two'")
 
 
 def test_what_keeps_results_is_not_in_their_key(monkeypatch: pytest.MonkeyPatch) -> None:

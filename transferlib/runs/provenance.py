@@ -65,12 +65,12 @@ def imports(source: str | ast.Module) -> set[str]:
     return {name for name in found if name and name != "transferlib"}
 
 
-def meaning(source: str | ast.Module) -> str:
-    """The syntax tree as text: comments, docstrings and layout do not count, every value does.
+def meaning(source: str | ast.Module, docstrings: bool = True) -> str:
+    """The syntax tree as text: comments and layout do not count, nor, if so asked, ``docstrings``; every value does.
 
     Unlike ``ast.dump``, the text is the same for every version of Python: empty parts are left out.
 
-    >>> meaning("def f():\\n    'Three.'\\n    return 3") == meaning("def f(): return 3  # three")
+    >>> meaning("def f():\\n    'Three.'\\n    return 3", docstrings=False) == meaning("def f(): return 3  # three")
     True
     """
 
@@ -84,7 +84,7 @@ def meaning(source: str | ast.Module) -> str:
         return f"{type(node).__name__}({', '.join(f'{field}={text(value)}' for field, value in parts)})"
 
     tree = ast.parse(source) if isinstance(source, str) else source
-    for node in ast.walk(tree):
+    for node in () if docstrings else ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Module):
             if ast.get_docstring(node, clean=False) is not None:
                 del node.body[0]
@@ -99,20 +99,21 @@ def _module_part(module: str) -> tuple[str, frozenset[str]]:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     # The tables beside a module (weights, embedded data) name the SHA-256 of what it reads.
     tables = sorted([*path.parent.glob("embedded/*.json"), *path.parent.glob(f"{path.stem}.json")])
-    return digest(meaning(tree), *(t.read_bytes() for t in tables)), frozenset(imports(tree))
+    return digest(meaning(tree, docstrings=False), *(t.read_bytes() for t in tables)), frozenset(imports(tree))
 
 
-def code_key(source: str, without: frozenset[str] = frozenset()) -> str:
+def code_key(source: str, without: frozenset[str] = frozenset(), docstrings: bool = True) -> str:
     """A key that changes when ``source``, or any transferlib module it imports, changes in meaning.
 
-    Modules in ``without``, and what only they import, are left out.
+    Modules in ``without``, and what only they import, are left out; docstrings of modules always are, those of
+    ``source`` if so asked.
     """
     todo, seen = imports(source) - without, set[str]()
     while todo:
         module = todo.pop()
         seen.add(module)
         todo |= _module_part(module)[1] - seen - without
-    return digest(meaning(source), *(module + _module_part(module)[0] for module in sorted(seen)))
+    return digest(meaning(source, docstrings), *(module + _module_part(module)[0] for module in sorted(seen)))
 
 
 def modules_key(*modules: str) -> str:
@@ -152,7 +153,7 @@ def _source_key(value: Any) -> str:
 
     source = textwrap.dedent(inspect.getsource(value))
     try:
-        return code_key(source, KEEPERS)
+        return code_key(source, KEEPERS, docstrings=False)
     except SyntaxError:  # a lambda's source is a piece of the line it stands in
         return digest(source)
 
