@@ -175,7 +175,7 @@ class Trust(_Page):
             f"<td>{escape(row['note'])}</td></tr>"
             for row in body["rows"]
         )
-        heads = "".join(f'<th scope="col">{h}</th>' for h in ("What was done", "Came out whole", ""))
+        heads = "".join(f'<th scope="col">{h}</th>' for h in ("What was done", "Came out whole", "Measured"))
         table = scrolling(f"<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody>", "Trust")
         told = (
             f"Chapters: {about['chapters']}, smoke profile. {about['processor']}, commit {str(about['commit'])[:10]}."

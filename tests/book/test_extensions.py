@@ -112,6 +112,7 @@ def test_the_table_of_what_went_wrong_on_purpose_is_that_of_the_last_run(render)
     body = json.dumps({"rows": rows, "provenance": about})
     html, warnings = render("```{trust}\n```", files={"reference/trust.json": body})
     assert not warnings
+    assert "></th>" not in html  # a screen reader would say nothing at an empty head
     assert "a &lt;full&gt; disk, then room" in html and "0 of 1" in html and "Toy, commit 0123456789" in html
     assert "make trust" in render("```{trust}\n```")[0]
 
