@@ -68,13 +68,22 @@ def test_each_probe_has_a_row_for_each_draw_and_no_test_label_is_looked_at(lengt
         assert (before == after).all()
 
 
+def test_a_network_that_was_tried_does_not_see_the_examples_again(
+    lengths: Check, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draws = draw(lengths, seeds=[0, 1], few=2, most=40, most_trained=20, tested=20)
+    before = beside(lengths, draws)
+    monkeypatch.setattr(trying, "scan", lambda *_, **__: pytest.fail("it looked again"))
+    assert all((a == b).all() for a, b in zip(before["scores"], beside(lengths, draws)["scores"], strict=True))
+
+
 def test_the_kept_model_ends_at_the_layer_that_was_chosen_on_all_of_its_labels(lengths: Check, tmp_path: Path) -> None:
     draws = draw(lengths, seeds=[0, 1], few=2, most=40, most_trained=20, tested=20)
     keep(lengths, draws, "best_layer", tmp_path / "model", temperature=5.0)
     saved, found = load_model(tmp_path / "model"), lengths.scan.found
     layer = saved.about["backbone"].partition("@")[2]
     every = trying.seen(lengths, "all-MiniLM-L6-v2@", torch.arange(60))
-    probe, chosen, part = trying.solve_on(lengths, "best_layer", every, draws.y)
+    probe, chosen, part = trying.solve_on(found, 32, "best_layer", every, draws.y)
     assert layer == chosen
     expected = probe.predict(every[:, part])
     assert saved.predict(found.items)["class"].tolist() == [found.classes[c] for c in expected.tolist()]

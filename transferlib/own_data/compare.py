@@ -18,7 +18,7 @@ from transferlib.own_data.beside import beside, others, solve_on
 from transferlib.own_data.beside import seen as features_of
 from transferlib.own_data.checks import Check
 from transferlib.own_data.decision import balanced, resampled
-from transferlib.own_data.draws import Draws
+from transferlib.own_data.draws import Draws, content
 from transferlib.own_data.saved import build, probe_classifier, save_model
 from transferlib.own_data.ways import NAMES, SOLVED, TRAINED, examples, shape_of, solve, train, vectors
 from transferlib.runs.sweep import sweep, workers
@@ -61,11 +61,7 @@ def trained(checked: Check, draws: Draws, steps: int | None = None, device: str 
         x = examples(found, keys, tested[seed], shape_of(strategy, found.kind, size)[1])
         return {"seconds": seconds, "scores": logits(model, model.encode(x), device=device).numpy()}
 
-    def content(n: int, seed: int) -> str:
-        sides = [[(keys[i], found.y[i]) for i in rows.tolist()] for rows in (learned[n, seed], tested[seed])]
-        return str(joblib.hash((found.kind, found.classes, found.span, sides)))
-
-    data = {at: content(*at) for at in learned}
+    data = {at: content(checked, draws, *at) for at in learned}
     same = {"steps": steps, "size": size, "device": device}
     cells = [{"strategy": way, "n": n, "seed": seed, "data": data[n, seed], **same}
              for way in TRAINED[found.kind] for n, seed in learned]  # fmt: skip
@@ -143,7 +139,7 @@ def keep(
         model = probe_classifier(build(backbone, seen), solve(checked, way, rows))
     elif way in others(found.kind):
         x = features_of(checked, backbone, rows, device)
-        probe, layer, _ = solve_on(checked, way, x, torch.tensor(found.y)[rows])
+        probe, layer, _ = solve_on(found, scan.size, way, x, torch.tensor(found.y)[rows])
         backbone += layer
         model = probe_classifier(build(backbone, seen), probe)
     else:

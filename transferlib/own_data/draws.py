@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import joblib
 import torch
 from torch import Tensor
 
@@ -42,6 +43,13 @@ class Draws(NamedTuple):
         """At most n labels of each class, all of a class that has fewer."""
         train = self.train[seed]
         return train[at_most(self.y[train], n, seed)]
+
+
+def content(checked: Check, draws: Draws, n: int, seed: int) -> str:
+    """What one run learns from and is tested on, by content: the same from another folder, another from other files."""
+    found, keys, y = checked.scan.found, checked.scan.keys, draws.y.tolist()
+    sides = [[(keys[i], y[i]) for i in rows.tolist()] for rows in (draws.rows(n, seed), draws.test[seed])]
+    return str(joblib.hash((found.kind, found.classes, found.span, sides)))
 
 
 def draw(
