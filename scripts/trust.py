@@ -96,7 +96,7 @@ def kill_tree(process: "subprocess.Popen[str]") -> None:
 
 
 def row(name: str, passed: int, of: int, note: str = "") -> bool:
-    ROWS.append({"what": name, "passed": passed, "of": of, "note": note})
+    ROWS.append({"what": name, "passed": int(passed), "of": of, "note": note})
     print(f"{'ok  ' if passed == of else 'FAIL'} {name:42} {passed:3} of {of:3}  {note}", flush=True)
     return passed == of
 

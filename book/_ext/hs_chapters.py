@@ -62,6 +62,12 @@ def part_of(number: str) -> str:
     return "Further chapters"
 
 
+def short(commit: object) -> str:
+    """The first ten letters of a commit, and its ``+`` where files differed from it: ``"0123456789+"``."""
+    text = str(commit or "–")
+    return text[:10] + "+" * text.endswith("+")
+
+
 def _plain(markdown: str) -> str:
     """Markdown without its marks: roles, links, emphasis."""
     plain = re.sub(r"\{[a-z:]+\}`([^`<]*?)\s*(?:<[^>`]*>)?`", r"\1", markdown)

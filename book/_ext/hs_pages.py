@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from docutils import nodes
-from hs_chapters import NAMES, PARTS, ROMAN, Chapter, chapters
+from hs_chapters import NAMES, PARTS, ROMAN, Chapter, chapters, short
 from hs_reading import box, text
 from sphinx import addnodes
 from sphinx.application import Sphinx
@@ -132,32 +132,35 @@ def duration(seconds: float) -> str:
 
 
 class Provenance(_Page):
-    """One row a chapter: seed, profile, device, commit, duration, versions."""
+    """One row a chapter: seed, profile, device, commit, duration; versions and processor, once where they are alike."""
 
     def run(self) -> list[nodes.Node]:
-        rows = []
+        rows, told = [], list[str]()
         for chapter in self.chapters():
             facts = chapter.provenance
             if not facts:
                 continue
             seconds = facts.get("wall_seconds")
             versions = ", ".join(f"{k} {v}" for k, v in sorted(facts.get("versions", {}).items()))
+            where = f"{facts.get('processor', 'a processor without a name')}, {facts.get('cores', '–')} cores"
+            told.append(f"{where}; {versions}")
             cells = [
                 facts.get("profile", "–"),
                 facts.get("seed", "–"),
                 facts.get("device", "–"),
                 "–" if seconds is None else duration(float(seconds)),
-                str(facts.get("commit") or "–")[:10],
+                short(facts.get("commit")),
             ]
+            more = f'<tr class="hs-table__more"><td colspan="6">{escape(told[-1])}</td></tr>'
             rows.append(
                 f'<tr><th scope="row"><a href="{chapter.docname}.html">{chapter.number} {escape(chapter.title)}</a>'
-                f"</th>{''.join(f'<td>{escape(str(c))}</td>' for c in cells)}</tr>"
-                f'<tr class="hs-table__more"><td colspan="6">{escape(versions)}</td></tr>'
+                f"</th>{''.join(f'<td>{escape(str(c))}</td>' for c in cells)}</tr>{more * (told[-1] != told[0])}"
             )
         if not rows:
             return self.nothing("No chapter has been executed yet, so there is nothing to account for.")
         heads = "".join(f'<th scope="col">{h}</th>' for h in ("Chapter", "Profile", "Seed", "Device", "Took", "Commit"))
-        return [self.raw(scrolling(f"<thead><tr>{heads}</tr></thead><tbody>{''.join(rows)}</tbody>", "Provenance"))]
+        table = scrolling(f"<thead><tr>{heads}</tr></thead><tbody>{''.join(rows)}</tbody>", "Provenance")
+        return [self.raw(f"{table}<p>Where a row says nothing else: {escape(told[0])}.</p>")]
 
 
 class Trust(_Page):
@@ -171,15 +174,13 @@ class Trust(_Page):
         body = json.loads(path.read_text(encoding="utf-8"))
         about = body["provenance"]
         rows = "".join(
-            f'<tr><th scope="row">{escape(row["what"])}</th><td>{row["passed"]} of {row["of"]}</td>'
+            f'<tr><th scope="row">{escape(row["what"])}</th><td>{int(row["passed"])} of {row["of"]}</td>'
             f"<td>{escape(row['note'])}</td></tr>"
             for row in body["rows"]
         )
         heads = "".join(f'<th scope="col">{h}</th>' for h in ("What was done", "Came out whole", "Measured"))
         table = scrolling(f"<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody>", "Trust")
-        told = (
-            f"Chapters: {about['chapters']}, smoke profile. {about['processor']}, commit {str(about['commit'])[:10]}."
-        )
+        told = f"Chapters: {about['chapters']}, smoke profile. {about['processor']}, commit {short(about['commit'])}."
         return [self.raw(f"{table}<p>{escape(told)}</p>")]
 
 
@@ -198,7 +199,7 @@ class Replicate(_Page):
             counts = [sum(len(row[v]) for row in body["chapters"].values()) for v in verdicts]
             odd = [f"{number} {claim}" for number, row in sorted(body["chapters"].items())
                    for verdict in verdicts[1:] for claim in row[verdict]]  # fmt: skip
-            commits = ", ".join(sorted({row["commit"][:10] for row in body["chapters"].values()}))
+            commits = ", ".join(sorted({short(row["commit"]) for row in body["chapters"].values()}))
             made = Counter(row["processor"] for row in body["chapters"].values()).most_common()
             processors = ", ".join(f"{name} ({count})" if len(made) > 1 else name for name, count in made)
             cells = [*counts, len(body["chapters"]), processors, body["date"], commits]

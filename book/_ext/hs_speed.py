@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from docutils import nodes
+from hs_chapters import short
 from hs_pages import _Page, scrolling
 from matplotlib.ticker import LogLocator, NullLocator
 from sphinx.application import Sphinx
@@ -51,7 +52,7 @@ class SpeedTable(_Speed):
         versions = ", ".join(f"{name} {v}" for name, v in sorted(about.get("versions", {}).items()))
         told = (
             f"One run on {about.get('processor', 'an unknown processor')}, {about.get('cores', '?')} cores, one thread "
-            f"for each piece, commit {str(about.get('commit') or '–')[:10]}. {versions}."
+            f"for each piece, commit {short(about.get('commit'))}. {versions}."
         )
         heads = "".join(f'<th scope="col">{h}</th>' for h in ("Piece of work", "Measured", "Target", "Result"))
         table = scrolling(f"<thead><tr>{heads}</tr></thead><tbody>{''.join(rows)}</tbody>", "Speed")

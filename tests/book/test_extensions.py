@@ -107,14 +107,33 @@ def test_the_time_line_counts_how_much_of_the_cores_was_used():
 
 
 def test_the_table_of_what_went_wrong_on_purpose_is_that_of_the_last_run(render):
-    rows = [{"what": "a <full> disk, then room", "passed": 0, "of": 1, "note": ""}]
+    rows = [{"what": "a <full> disk, then room", "passed": 0, "of": 1, "note": ""},
+            {"what": "nothing changed", "passed": True, "of": 1, "note": ""}]  # fmt: skip
     about = {"chapters": "10", "processor": "Toy", "commit": "0123456789ab+"}
     body = json.dumps({"rows": rows, "provenance": about})
     html, warnings = render("```{trust}\n```", files={"reference/trust.json": body})
     assert not warnings
     assert "></th>" not in html  # a screen reader would say nothing at an empty head
-    assert "a &lt;full&gt; disk, then room" in html and "0 of 1" in html and "Toy, commit 0123456789" in html
+    assert (
+        "a &lt;full&gt; disk, then room" in html
+        and "0 of 1" in html
+        and "1 of 1" in html
+        and "Toy, commit 0123456789+." in html
+    )
     assert "make trust" in render("```{trust}\n```")[0]
+
+
+def test_versions_and_processor_stand_once_where_they_are_alike(render):
+    cell = {"cell_type": "markdown", "source": ["# A title\n"], "metadata": {}}
+    notebook = json.dumps({"cells": [cell], "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
+    files = {}
+    for number, name in (("01", "Toy"), ("02", "Toy"), ("03", "Other")):
+        facts = {"versions": {"torch": "9.9"}, "processor": name, "cores": 2, "commit": "0123456789ab+", "seed": 0}
+        files[f"chapters/{number}_a.ipynb"] = notebook
+        files[f"_data/provenance/{number}.json"] = json.dumps(facts)
+    html, _ = render("```{provenance}\n```", files=files)
+    assert html.count("Toy, 2 cores; torch 9.9") == html.count("Other, 2 cores; torch 9.9") == 1
+    assert html.count(">0123456789+<") == 3
 
 
 def test_a_widget_without_its_metrics_says_how_to_get_them(render):
