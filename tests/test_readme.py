@@ -27,14 +27,11 @@ def test_the_weights_are_as_large_as_it_says() -> None:
 
 
 def test_the_experiments_take_no_longer_than_it_says() -> None:
-    """On two cores. A chapter whose reference run found results on the disk says nothing on what they cost."""
-    assert "about half an hour" in README
+    """On two cores, and on the processor of the reference run, which is one of those that were tried."""
+    assert "half an hour on the fastest" in README and "an hour and a half on the slowest" in README
     runs = [json.loads(path.read_text(encoding="utf-8")) for path in (ROOT / "book" / "reference").glob("[01]?.json")]
-    measured = [run["provenance"] for run in runs if run["provenance"]["whole"]]
-    minutes = sum(run["processor_seconds"] for run in measured) / 60 / 2
-    assert 20 < minutes < 36
-    assert "fifty minutes" in README  # and a bound from below that counts every chapter stays under that
-    assert sum(run["provenance"]["processor_seconds"] for run in runs) / 60 / 2 < 50
+    assert len(runs) == 15
+    assert 30 < sum(run["provenance"]["processor_seconds"] for run in runs) / 60 / 2 < 90
 
 
 def test_the_package_in_ten_lines_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
