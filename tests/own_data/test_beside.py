@@ -9,10 +9,11 @@ from transferlib.backbones.weights import MANIFEST
 from transferlib.course import figures
 from transferlib.datasets.found import Collection
 from transferlib.own_data import beside as trying
+from transferlib.own_data import compare as comparing
 from transferlib.own_data.beside import beside, best_layer, others
 from transferlib.own_data.checks import Check, check
 from transferlib.own_data.compare import keep
-from transferlib.own_data.draws import draw
+from transferlib.own_data.draws import draw, evenly
 from transferlib.own_data.plots import TONES
 from transferlib.own_data.saved import load_model
 from transferlib.own_data.scan import DEFAULTS, Scan
@@ -87,3 +88,16 @@ def test_the_kept_model_ends_at_the_layer_that_was_chosen_on_all_of_its_labels(l
     assert layer == chosen
     expected = probe.predict(every[:, part])
     assert saved.predict(found.items)["class"].tolist() == [found.classes[c] for c in expected.tolist()]
+
+
+@pytest.mark.parametrize("way", ["probe", "best_layer", "partial"])
+def test_of_very_many_examples_the_kept_model_learns_from_an_even_draw(
+    way: str, lengths: Check, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draws = draw(lengths, seeds=[0, 1], few=2, most=40, most_trained=20, tested=20)
+    monkeypatch.setattr(comparing, "MOST_KEPT", 12)
+    assert keep(lengths, draws, way, tmp_path / "model", temperature=5.0, steps=1) == 12
+    y = torch.tensor([0] * 50 + [1] * 3 + [2] * 9)
+    assert y[evenly(y, 20, seed=0)].bincount().tolist() == [8, 3, 8]  # a rare class loses nothing
+    assert y[evenly(y, 2, seed=0)].bincount().tolist() == [1, 1, 1]
+    assert evenly(y, 62, seed=0).tolist() == list(range(62))

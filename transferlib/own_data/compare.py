@@ -18,13 +18,13 @@ from transferlib.own_data.beside import beside, others, solve_on
 from transferlib.own_data.beside import seen as features_of
 from transferlib.own_data.checks import Check
 from transferlib.own_data.decision import balanced, resampled
-from transferlib.own_data.draws import Draws, content
+from transferlib.own_data.draws import Draws, content, evenly
 from transferlib.own_data.saved import build, probe_classifier, save_model
 from transferlib.own_data.ways import NAMES, SOLVED, TRAINED, examples, shape_of, solve, train, vectors
 from transferlib.runs.sweep import sweep, workers
 from transferlib.tuning.training import logits
 
-MOST_KEPT = 20_000  # rows of a trained model's last training
+MOST_KEPT = 20_000  # examples that a kept model learns from: their features have to fit into memory
 
 
 def solved(checked: Check, draws: Draws) -> pd.DataFrame:
@@ -130,20 +130,20 @@ def keep(
 ) -> int:  # fmt: skip
     """Train the chosen way on everything, the test part too unless it was given, and save it; returns the examples.
 
-    Its accuracy has been measured already, on less. Raises ``UserError`` when it cannot be written.
+    Of more than ``MOST_KEPT`` on an even draw; its accuracy has been measured. ``UserError`` if it cannot be written.
     """
     scan = checked.scan
     found, (backbone, seen) = scan.found, shape_of(way, scan.found.kind, scan.size)
     rows = draws.train[seed] if found.splits else torch.arange(len(found.y))
+    rows = rows[evenly(draws.y[rows], MOST_KEPT, seed)]
     if way in SOLVED[found.kind]:
         model = probe_classifier(build(backbone, seen), solve(checked, way, rows))
     elif way in others(found.kind):
         x = features_of(checked, backbone, rows, device)
-        probe, layer, _ = solve_on(found, scan.size, way, x, torch.tensor(found.y)[rows])
+        probe, layer, _ = solve_on(found, scan.size, way, x, draws.y[rows])
         backbone += layer
         model = probe_classifier(build(backbone, seen), probe)
     else:
-        rows = rows[torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))[:MOST_KEPT]]
         model = train(way, found, scan.keys, rows, size=scan.size, seed=seed, steps=steps, device=device, progress=True)
     save_model(folder, model, kind=found.kind, backbone=backbone, size=seen, classes=found.classes,
                temperature=temperature, span=found.span)  # fmt: skip

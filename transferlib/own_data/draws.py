@@ -1,5 +1,6 @@
 """Who is learned from and who is tested on: splits of your own data, and label budgets, drawn anew for each seed."""
 
+from bisect import bisect
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -50,6 +51,19 @@ def content(checked: Check, draws: Draws, n: int, seed: int) -> str:
     found, keys, y = checked.scan.found, checked.scan.keys, draws.y.tolist()
     sides = [[(keys[i], y[i]) for i in rows.tolist()] for rows in (draws.rows(n, seed), draws.test[seed])]
     return str(joblib.hash((found.kind, found.classes, found.span, sides)))
+
+
+def evenly(y: Tensor, most: int, seed: int) -> Tensor:
+    """Indices of at most ``most`` examples (or one of each class, if that is more), as even over the classes as can be.
+
+    >>> evenly(torch.tensor([0, 0, 0, 0, 0, 0, 1, 1]), 5, seed=0).numel(), evenly(torch.tensor([0, 1, 1]), 5, seed=0)
+    (5, tensor([0, 1, 2]))
+    """
+    if len(y) <= most:
+        return torch.arange(len(y))
+    counts = y.bincount()
+    each = bisect(range(len(y)), most, key=lambda n: int(counts.clamp(max=n).sum())) - 1  # the largest n that fits
+    return at_most(y, max(each, 1), seed)
 
 
 def draw(

@@ -115,9 +115,12 @@ def _model(checked: Check, learned: int, folder: Path) -> list[str]:
     answers["item"] = [shortened(printable(item), 60) for item in found.items[:3]]
     new, backbone = ("new.jpg" if images else "a new text"), str(saved.about["backbone"])
     place = f"{folder.parent.name}/{folder.name}"
+    there = len(found.y) - found.splits.count("test")
+    drawn = f" of {there}, as even over the labels as can be" if learned < there else ""
+    kind = f"{'pictures' if images else 'texts'}{drawn}"
     return [
         listed([f"Saved in model/: {size:.0f} MB, {len(found.classes)} labels, {seen}.",
-                f"Learned from {learned} {'pictures' if images else 'texts'}; MODEL_CARD.md says how it was judged."]),
+                f"Learned from {learned} {kind}; MODEL_CARD.md says how it was judged."]),
         code(["from transferlib.own_data.saved import load_model", f"model = load_model('{place}')",
               f'print(model.predict(["{new}"]))']),
         note("Or from a shell:"),
