@@ -63,13 +63,18 @@ def test_the_whole_book(benchmark, tell, up_to_date):
     if any(run["cells_kept"] and not run["cells_computed"] for run in runs):
         pytest.skip("the chapters read results that they did not measure: run `make book` with an empty cache first")
     rate = benchmark.pedantic(matrix_rate, rounds=1)
+    runs.sort(key=lambda run: run["finished"] - run["wall_seconds"])
+    first, wall, late = runs[0]["finished"] - runs[0]["wall_seconds"], 0.0, 0.0
+    for run in runs:  # one that began after all before it had ended was run apart: its time is added, the pause is not
+        gap = max(run["finished"] - run["wall_seconds"] - first - late - wall, 0.0)
+        late += gap if gap > 60 else 0.0
+        wall = max(wall, run["finished"] - first - late)
     total = sum(run["wall_seconds"] for run in runs)
-    first = min(run["finished"] - run["wall_seconds"] for run in runs)
-    wall = max(run["finished"] for run in runs) - first
     longest = max(runs, key=lambda run: run["wall_seconds"])
     said = (
         f"{total / 60:.0f} minutes of one core; chapter {longest['chapter']} alone {longest['wall_seconds'] / 60:.0f}"
     )
+    said += ", with a pause left out" * bool(late)
     tell("make execute, the whole book, cold", "", wall / 60, "min", said, at_most=35)
     counts = json.loads((ROOT / "book" / "reference" / "flops.json").read_text())["flops"]
     flops = sum(counts.values())
